@@ -1,0 +1,98 @@
+/* A child process: its crew, its poller, its connections, and how it ends. */
+#ifndef MPMX_CHILD_H
+#define MPMX_CHILD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "conn.h"
+#include "crew.h"
+#include "listener.h"
+#include "mpmx.h"
+#include "poller.h"
+#include "timers.h"
+
+typedef enum {
+    MPMX_PHASE_STARTING,
+    MPMX_PHASE_RUNNING,
+    MPMX_PHASE_DRAINING,         /* no accepting; idle keep-alive connections stay for
+                                    one more request or until they time out           */
+    MPMX_PHASE_ENDING,           /* graceful stop: idle ones are closed               */
+    MPMX_PHASE_STOPPING          /* forced: everything is cut off                     */
+} mpmx_phase;
+
+/* Words between parent and child over the control socket; one byte each. */
+#define MPMX_SAY_READY   'R'     /* child: accepting                                  */
+#define MPMX_SAY_LEAVING 'Q'     /* child: draining of its own accord                 */
+#define MPMX_SAY_DRAIN   '!'     /* parent: MPMX_PHASE_DRAINING                       */
+#define MPMX_SAY_END     '%'     /* parent: MPMX_PHASE_ENDING                         */
+#define MPMX_SAY_STOP    '$'     /* parent: MPMX_PHASE_STOPPING                       */
+
+typedef struct mpmx_child {
+    mpmx_crew crew;              /* first: crew.c relies on it                        */
+    mpmx_poller *poller;
+    mpmx_wheel wheel;
+    mpmx_callbacks callbacks;
+    server_rec *server;
+    apr_pool_t *pool;            /* pchild                                            */
+    apr_pool_t *pconns;          /* parent of the connections' pools                  */
+    int slot;                    /* process slot in the scoreboard                    */
+    int control;                 /* socket to the parent, or -1 (one process mode)    */
+    _Atomic int phase;           /* mpmx_phase; only ever grows                       */
+    mpmx_listener *listener;
+    int listeners;
+    pthread_mutex_t listen_lock; /* paused, and the poller's idea of the listeners    */
+    _Atomic int paused;          /* MPMX_PAUSE_* bits                                 */
+    _Atomic int64_t shed_until;  /* coarse ms; when to try again after SHED           */
+    int64_t shed_logged;
+    _Atomic int accepting;       /* workers inside accept(2)                          */
+    _Atomic int credit;          /* connections to accept before room is counted anew */
+    _Atomic unsigned accepted;   /* since start, for MaxConnectionsPerChild           */
+    int max_accepted;            /* 0: no limit                                       */
+    _Atomic int fair_share;      /* connections per child of the server, a hint       */
+    /* the table of connection records: chunks of records by descriptor */
+    mpmx_conn *_Atomic *chunk;
+    unsigned chunks;
+    /* SUSPENDED connections, see suspend.c */
+    pthread_mutex_t susp_lock;
+    mpmx_conn *suspended;
+    uint64_t callback_serial;
+    struct mpmx_callback_run *callback_runs;
+    /* the housekeeper's bell */
+    int bell[2];                 /* a pipe: read end, write end                       */
+    _Atomic int rung;
+    _Atomic int64_t wake_at;     /* coarse ms; when it wakes up by itself             */
+    mpmx_phase acted;            /* phase whose consequences have been drawn          */
+    int64_t published;           /* coarse ms                                         */
+    int64_t drain_since;
+    int told_stopping;           /* child_stopping hook was run with graceful         */
+} mpmx_child;
+
+/* Runs a child until its end and does not return. `control`: -1 in one process mode.
+ * Called by the freshly forked process with all signals blocked. */
+void mpmx_child_main(int slot, int bucket, int control) __attribute__((noreturn));
+
+/* Has the child end when its parent does, however that ends. To be called after privileges
+ * were dropped, which makes the kernel forget it. Main thread. */
+void mpmx_child_follow_parent(void);
+
+/* Leaves RUNNING for a later phase; later calls can only go further. Any thread. */
+void mpmx_child_leave(mpmx_child *child, mpmx_phase phase);
+
+/* Wakes the housekeeper. Any thread. */
+void mpmx_child_kick(mpmx_child *child);
+
+/* Makes sure the housekeeper is awake at `when` (mpmx_clock_coarse_ms, MPMX_NEVER: no
+ * need). Any thread. */
+void mpmx_child_awake_at(mpmx_child *child, int64_t when);
+
+static inline mpmx_child *mpmx_child_of(mpmx_worker *w)
+{
+    return w->child;
+}
+
+static inline mpmx_phase mpmx_child_phase(mpmx_child *child)
+{
+    return (mpmx_phase)atomic_load_explicit(&child->phase, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,14 @@
+/* A clock for deadlines that does not jump. */
+#ifndef MPMX_CLOCK_H
+#define MPMX_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds on a monotonic clock; cheap (no system call), coarse (a kernel
+ * tick, up to 10 ms late).  For the deadlines of connections. */
+int64_t mpmx_clock_coarse_ms(void);
+
+/* Microseconds on the same clock, exact.  For timed callbacks and the crew's tick. */
+int64_t mpmx_clock_us(void);
+
+#endif

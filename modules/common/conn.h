@@ -1,0 +1,167 @@
+/* The connection record and its state machine.
+ *
+ *   listener --accept--> NEW --head complete--> SERVING --keep-alive--> KEEPALIVE
+ *                         |  (gate; no conn_rec)  ^  |                      |
+ *                         |                       |  +--> WAITIO, WRITING   |
+ *                         |                       |  |       |              |
+ *                         |                       +--|-------+--head complete
+ *                         |                          +--> SUSPENDED
+ *                         +--deadline, EOF--> LINGER --EOF, deadline--> FREE
+ *
+ * state      descriptor  conn_rec  armed for      deadline
+ * FREE       -           -         -              -
+ * NEW        open        no        read           RequestHeadTimeout
+ * SERVING    open        yes       -              - (the socket's timeout)
+ * KEEPALIVE  open        yes       read           KeepAliveTimeout; once bytes of the
+ *                                                 next head are in: RequestHeadTimeout
+ * WAITIO     open        yes       read or write  Timeout
+ * WRITING    open        yes       write or read  Timeout
+ * SUSPENDED  open        yes       -              - (a module goes on with it)
+ * LINGER     half closed no        read           30 s or 2 s from its start
+ *
+ * One owner at a time.  A record belongs to the thread that accepted or claimed it,
+ * until that thread parks it (arms it in the poller); from then on nobody owns it,
+ * and whoever claims it next does: a worker with a report of the poller, or the
+ * housekeeper because the deadline has passed.  `claim` decides between them.  A
+ * SUSPENDED connection is on the child's list of those and belongs to the module.
+ *
+ * Records are found by descriptor and never freed, so a stale report can be told
+ * from a current one by its serial number, however late it is looked at.  Closing
+ * the descriptor is therefore the last thing an owner does: the next accept(2) may
+ * use the record at once.
+ */
+#ifndef MPMX_CONN_H
+#define MPMX_CONN_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include "httpd.h"
+#include "crew.h"
+#include "gate.h"
+#include "listener.h"
+#include "poller.h"
+#include "timers.h"
+
+typedef struct mpmx_conn mpmx_conn;
+
+typedef enum {
+    MPMX_CONN_FREE,
+    MPMX_CONN_NEW,
+    MPMX_CONN_SERVING,
+    MPMX_CONN_KEEPALIVE,
+    MPMX_CONN_WAITIO,
+    MPMX_CONN_WRITING,
+    MPMX_CONN_SUSPENDED,
+    MPMX_CONN_LINGER
+} mpmx_conn_state;
+
+/* What our slot of conn_config points to: the MPM's part of a conn_rec. Secondary
+ * connections (HTTP/2 streams) have one of their own without a record. */
+typedef struct mpmx_view {
+    conn_state_t cs;             /* c->cs                                             */
+    mpmx_conn *conn;             /* NULL: secondary connection                        */
+    request_rec *r;              /* being read or handled, or NULL                    */
+    int keepalive_ms;            /* KeepAliveTimeout that applies now                 */
+    int timeout_ms;              /* Timeout that applies now                          */
+} mpmx_view;
+
+typedef union mpmx_peer {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+} mpmx_peer;
+
+struct mpmx_conn {
+    _Atomic uint64_t claim;      /* see conn.c                                        */
+    mpmx_deadline deadline;
+    mpmx_work work;              /* when it goes to a worker without a report         */
+    int fd;
+    unsigned char state;         /* mpmx_conn_state                                   */
+    unsigned char counted;       /* which mpmx_count it is in, + 1; 0: none           */
+    unsigned gated : 1;          /* heads are collected by the gate                   */
+    unsigned tls : 1;            /* ... as TLS records                                */
+    unsigned drained : 1;        /* the last read took all the kernel had             */
+    unsigned head_late : 1;      /* RequestHeadTimeout has passed: reads time out     */
+    unsigned notified : 1;       /* modules were told that it is suspended            */
+    unsigned closing : 1;        /* its pool is being cleared by us                   */
+    unsigned linger_short : 1;
+    mpmx_poll_entry poll;
+    mpmx_gate gate;
+    int64_t head_due;            /* end of RequestHeadTimeout (0: no head begun) or of the
+                                    lingering close; coarse ms                        */
+    char *buf;                   /* bytes of an incomplete head (malloc), or NULL     */
+    uint32_t buf_len, buf_size;
+    const char *input;           /* received and not yet given to httpd: in buf or in */
+    uint32_t input_len;          /* the scratch memory of the worker that serves it   */
+    mpmx_listener *listener;
+    mpmx_peer peer;
+    conn_rec *c;
+    apr_pool_t *pool;            /* c->pool                                           */
+    apr_socket_t *sock;
+    ap_sb_handle_t *sbh;
+    apr_bucket_brigade *bb;      /* for looking at pipelined input; made when needed  */
+    mpmx_view view;
+    mpmx_conn *susp_next, **susp_prev;   /* child's list of SUSPENDED ones            */
+    uint64_t susp_seen;          /* see suspend.c                                     */
+};
+
+/* Prepares the table of records. By the child's main thread, before workers exist. */
+apr_status_t mpmx_conn_table_init(struct mpmx_child *child, apr_pool_t *pool);
+
+/* Makes the record of a just accepted descriptor; the caller owns it. NULL (and the
+ * descriptor closed) if memory is out or the number is beyond the table. Workers. */
+mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const mpmx_peer *peer);
+
+/* Takes the connection that a report is about; NULL when the report is out of date.
+ * On success the caller owns it. Any thread. */
+mpmx_conn *mpmx_conn_claim(struct mpmx_child *child, uint64_t token);
+
+/* The owner goes on with it after a report. The connection is no longer the
+ * caller's afterwards. Workers. */
+void mpmx_conn_ready(mpmx_worker *w, mpmx_conn *conn, unsigned events);
+
+/* First look at a new connection, straight after accept. As above. */
+void mpmx_conn_start(mpmx_worker *w, mpmx_conn *conn);
+
+/* Gives it up until `interest` is there or `timeout_ms` have passed. Workers; the
+ * connection is no longer the caller's afterwards. */
+void mpmx_conn_park(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsigned interest,
+                    int64_t timeout_ms);
+
+/* Has the gate look at `len` bytes, the first of a head. Either they are to be served
+ * now (returns nonzero, conn->input points to them) or they are copied to conn->buf,
+ * and what follows is collected there. Owner. */
+int mpmx_conn_judge(mpmx_conn *conn, const char *bytes, uint32_t len);
+
+/* Parks it as NEW or KEEPALIVE until (more of) a head comes. Owner, as park. */
+void mpmx_conn_await_head(mpmx_worker *w, mpmx_conn *conn);
+
+/* Forgets what is buffered. Owner. */
+void mpmx_conn_drop_input(mpmx_conn *conn);
+
+/* Takes the record out of timers, poller and counts; what is left is to close the
+ * descriptor, after which the record may be anybody's. Owner, worker. */
+void mpmx_conn_retire(mpmx_worker *w, mpmx_conn *conn);
+
+/* mpmx_conn_retire() and close(2). Owner, worker. There must be no conn_rec. */
+void mpmx_conn_close(mpmx_worker *w, mpmx_conn *conn);
+
+/* Claims every connection that `wanted` says yes to and hands it to a worker, which
+ * then treats its deadline as passed. Any thread (housekeeper). Returns how many. */
+int mpmx_conn_expire_all(struct mpmx_child *child, int (*wanted)(const mpmx_conn *conn, int64_t now));
+
+/* Shuts the sockets of all connections that are being served, so that whoever waits on one
+ * comes back. For a forced end only: it does not care whose descriptor it is by now. */
+void mpmx_conn_shut_all(struct mpmx_child *child);
+
+/* Moves it into another of the child's sums. Owner, worker. */
+void mpmx_conn_count(mpmx_worker *w, mpmx_conn *conn, int which);
+
+#define MPMX_COUNT_NONE (-1)
+
+/* For mpmx_wheel_advance(); the baton is the child. */
+int64_t mpmx_conn_visit(mpmx_deadline *deadline, int64_t now, void *baton);
+
+#endif

@@ -1,0 +1,396 @@
+/* See crew.h for the rule. */
+#include "crew.h"
+#include "log.h"
+#include "compat.h"
+#include "threadstate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "mpm_common.h"
+
+#define SUSPECT_US      900      /* serving the same report this long: worth a look  */
+#define UNKNOWN_US     1500      /* ... where the system cannot say if it sleeps     */
+#define LONG_US       10000      /* computing this long: others get a time slice     */
+#define RECHECK_TICKS    16      /* how often a blocked one is asked whether it still is */
+#define IDLE_TICKS        8      /* ticks without service before the ticking stops   */
+#define SHARED_BATCH      4      /* reports per call while several workers may run   */
+
+static __thread mpmx_worker *self;
+
+mpmx_worker *mpmx_crew_self(void)
+{
+    return self;
+}
+
+void mpmx_crew_init(mpmx_crew *crew, int size, apr_pool_t *pool)
+{
+    int i;
+
+    crew->worker = apr_pcalloc(pool, ((apr_size_t)size + 1) * sizeof *crew->worker);
+    crew->size = size;
+    crew->nobody = &crew->worker[size];
+    crew->nobody->child = crew->child;
+    crew->work_last = &crew->work_first;
+    atomic_store(&crew->base, 1);
+    atomic_store(&crew->allowed, 1);
+    pthread_mutex_init(&crew->lock, NULL);
+    for (i = 0; i < size; i++) {
+        mpmx_worker *w = &crew->worker[i];
+
+        w->slot = i;
+        w->child = crew->child;
+        w->state_fd = -1;
+        atomic_store(&w->state, MPMX_W_GONE);
+        pthread_cond_init(&w->release, NULL);
+    }
+}
+
+int mpmx_crew_start(mpmx_crew *crew, apr_pool_t *pool)
+{
+    apr_threadattr_t *attr;
+    int i, missing = 0;
+
+    apr_threadattr_create(&attr, pool);
+    apr_threadattr_detach_set(attr, 0);
+    if (ap_thread_stacksize)
+        apr_threadattr_stacksize_set(attr, ap_thread_stacksize);
+    for (i = 0; i < crew->size; i++) {
+        mpmx_worker *w = &crew->worker[i];
+
+        if (w->thread)
+            continue;
+        if (!w->scratch && !(w->scratch = malloc(MPMX_SCRATCH))) {
+            missing++;
+            continue;
+        }
+        atomic_fetch_add(&crew->alive, 1);
+        if (mpmx_thread_create(&w->thread, attr, crew->main, w, pool) != APR_SUCCESS) {
+            atomic_fetch_sub(&crew->alive, 1);
+            w->thread = NULL;
+            missing++;
+        }
+    }
+    return missing;
+}
+
+/* --- work ------------------------------------------------------------------ */
+
+void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work)
+{
+    work->next = NULL;
+    pthread_mutex_lock(&crew->lock);
+    *crew->work_last = work;
+    crew->work_last = &work->next;
+    pthread_mutex_unlock(&crew->lock);
+    /* Sequentially consistent with await_report(): it announces that it waits,
+     * then looks for work; we add work, then look who waits. */
+    atomic_fetch_add(&crew->work_count, 1);
+    if (atomic_load(&crew->waiting) > 0)
+        mpmx_poller_wake(crew->poller);
+}
+
+static mpmx_work *take_work(mpmx_crew *crew)
+{
+    mpmx_work *work;
+
+    pthread_mutex_lock(&crew->lock);
+    work = crew->work_first;
+    if (work) {
+        crew->work_first = work->next;
+        if (!crew->work_first)
+            crew->work_last = &crew->work_first;
+        atomic_fetch_sub(&crew->work_count, 1);
+    }
+    pthread_mutex_unlock(&crew->lock);
+    return work;
+}
+
+/* --- reports ---------------------------------------------------------------- */
+
+/* Takes one report out of a worker's batch; by the worker or by the housekeeper. */
+static int take_report(mpmx_worker *w, mpmx_poll_event *event)
+{
+    uint64_t taken = atomic_load(&w->taken);
+
+    for (;;) {
+        unsigned i;
+
+        if (taken == atomic_load(&w->filled))
+            return 0;
+        /* If somebody else is faster, the slot may be refilled while we read; then
+         * `taken` has moved and what was read is dropped. It never moves back. */
+        i = (unsigned)(taken % MPMX_BATCH);
+        event->token = atomic_load_explicit(&w->batch[i].token, memory_order_relaxed);
+        event->events = atomic_load_explicit(&w->batch[i].events, memory_order_relaxed);
+        if (atomic_compare_exchange_weak(&w->taken, &taken, taken + 1))
+            return 1;
+    }
+}
+
+/* Waits on the poller and fills the (empty) batch. */
+static void await_report(mpmx_crew *crew, mpmx_worker *w)
+{
+    mpmx_poll_event event[MPMX_BATCH];
+    uint64_t filled = atomic_load_explicit(&w->filled, memory_order_relaxed);
+    int i, n, max;
+
+    /* Who takes many while another one waits would make the rest wait for him. */
+    max = atomic_fetch_add(&crew->waiting, 1) > 0 ? 1
+        : atomic_load_explicit(&crew->allowed, memory_order_relaxed) > 1 ? SHARED_BATCH
+        : MPMX_BATCH;
+    if (atomic_load(&crew->work_count) > 0 || atomic_load(&crew->leaving)) {
+        atomic_fetch_sub(&crew->waiting, 1);
+        return;
+    }
+    n = mpmx_poller_wait(crew->poller, event, max);
+    atomic_fetch_sub(&crew->waiting, 1);
+    for (i = 0; i < n; i++) {
+        unsigned k = (unsigned)((filled + (unsigned)i) % MPMX_BATCH);
+
+        atomic_store_explicit(&w->batch[k].token, event[i].token, memory_order_relaxed);
+        atomic_store_explicit(&w->batch[k].events, event[i].events, memory_order_relaxed);
+    }
+    if (n > 0)
+        atomic_store(&w->filled, filled + (unsigned)n);
+}
+
+/* --- who runs --------------------------------------------------------------- */
+
+static void unmark_blocked(mpmx_crew *crew, mpmx_worker *w)
+{
+    if (atomic_load_explicit(&w->blocked, memory_order_relaxed)
+        && atomic_exchange(&w->blocked, 0)) {
+        atomic_fetch_sub(&crew->blocked, 1);
+        atomic_fetch_sub(&crew->allowed, 1);     /* until the next tick counts anew */
+    }
+}
+
+static void begin_service(mpmx_crew *crew, mpmx_worker *w)
+{
+    atomic_store_explicit(&w->state, MPMX_W_SERVING, memory_order_relaxed);
+    /* Sequentially consistent with the end of mpmx_crew_tick(). */
+    atomic_fetch_add(&w->serial, 1);
+    if (!atomic_load(&crew->tick_wanted) && !atomic_exchange(&crew->tick_wanted, 1))
+        crew->kick(crew->child);
+}
+
+static void end_service(mpmx_crew *crew, mpmx_worker *w)
+{
+    atomic_fetch_add(&w->serial, 1);
+    unmark_blocked(crew, w);
+}
+
+static void stand_by(mpmx_crew *crew, mpmx_worker *w)
+{
+    crew->ready(w);
+    pthread_mutex_lock(&crew->lock);
+    if (atomic_load(&crew->running) > atomic_load(&crew->allowed)
+        && !atomic_load(&crew->leaving)) {
+        atomic_fetch_sub(&crew->running, 1);
+        atomic_store(&w->state, MPMX_W_STANDBY);
+        w->released = 0;
+        w->below = crew->standby;
+        crew->standby = w;
+        while (!w->released)
+            pthread_cond_wait(&w->release, &crew->lock);
+        atomic_store(&w->state, MPMX_W_POLLING);
+    }
+    pthread_mutex_unlock(&crew->lock);
+}
+
+/* Lets workers run until `running` reaches `want`. */
+static void release(mpmx_crew *crew, int want)
+{
+    if (atomic_load_explicit(&crew->running, memory_order_relaxed) >= want)
+        return;
+    pthread_mutex_lock(&crew->lock);
+    while (crew->standby && atomic_load(&crew->running) < want) {
+        mpmx_worker *w = crew->standby;
+
+        crew->standby = w->below;
+        w->released = 1;
+        atomic_fetch_add(&crew->running, 1);
+        pthread_cond_signal(&w->release);
+    }
+    pthread_mutex_unlock(&crew->lock);
+}
+
+void mpmx_crew_enter(mpmx_worker *w)
+{
+    mpmx_crew *crew = (mpmx_crew *)w->child;     /* the child begins with its crew */
+
+    self = w;
+    atomic_store(&w->tid, mpmx_threadstate_self());
+    pthread_mutex_lock(&crew->lock);
+    atomic_fetch_add(&crew->running, 1);
+    atomic_store(&w->state, MPMX_W_POLLING);
+    pthread_mutex_unlock(&crew->lock);
+}
+
+void mpmx_crew_leave(mpmx_worker *w)
+{
+    mpmx_crew *crew = (mpmx_crew *)w->child;
+
+    pthread_mutex_lock(&crew->lock);
+    atomic_fetch_sub(&crew->running, 1);
+    atomic_store(&w->state, MPMX_W_GONE);
+    pthread_mutex_unlock(&crew->lock);
+    self = NULL;
+    atomic_fetch_sub(&crew->alive, 1);
+    crew->kick(crew->child);
+}
+
+int mpmx_crew_next(mpmx_worker *w, mpmx_poll_event *event, mpmx_work **work)
+{
+    mpmx_crew *crew = (mpmx_crew *)w->child;
+
+    if (atomic_load_explicit(&w->serial, memory_order_relaxed) & 1)
+        end_service(crew, w);
+    for (;;) {
+        if (take_report(w, event)) {
+            if (event->token == MPMX_POLL_WAKE_TOKEN)
+                continue;
+            begin_service(crew, w);
+            return 1;
+        }
+        if (atomic_load_explicit(&crew->work_count, memory_order_relaxed) > 0
+            && (*work = take_work(crew)) != NULL) {
+            begin_service(crew, w);
+            return 2;
+        }
+        if (atomic_load(&crew->leaving))
+            return 0;
+        if (atomic_load_explicit(&crew->running, memory_order_relaxed)
+            > atomic_load_explicit(&crew->allowed, memory_order_relaxed)) {
+            stand_by(crew, w);
+            continue;
+        }
+        atomic_store_explicit(&w->state, MPMX_W_POLLING, memory_order_relaxed);
+        crew->ready(w);
+        await_report(crew, w);
+    }
+}
+
+void mpmx_crew_dismiss(mpmx_crew *crew)
+{
+    atomic_store(&crew->leaving, 1);
+    mpmx_poller_shut(crew->poller);
+    release(crew, crew->size + 1);
+}
+
+/* --- the tick ---------------------------------------------------------------- */
+
+/* Has this worker stopped computing (or computed for long)? Marks it if so. */
+static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t elapsed)
+{
+    int asleep;
+
+    if (w->state_fd < 0)
+        w->state_fd = mpmx_threadstate_open(atomic_load(&w->tid));
+    asleep = mpmx_threadstate_asleep(w->state_fd);
+    if (asleep == 0 && elapsed < LONG_US)
+        return 0;
+    if (asleep < 0 && elapsed < UNKNOWN_US)
+        return 0;
+    atomic_store(&w->blocked, asleep ? 1 : 2);
+    atomic_fetch_add(&crew->blocked, 1);
+    /* If it has come back meanwhile, it may have missed the mark. */
+    if (atomic_load(&w->serial) != serial && atomic_exchange(&w->blocked, 0)) {
+        atomic_fetch_sub(&crew->blocked, 1);
+        return 0;
+    }
+    return 1;
+}
+
+/* Gives what a blocked worker has fetched but not served to the others. */
+static void take_over(mpmx_crew *crew, mpmx_worker *w)
+{
+    mpmx_poll_event event;
+
+    while (take_report(w, &event))
+        if (event.token != MPMX_POLL_WAKE_TOKEN)
+            crew->resubmit(w, &event);
+}
+
+static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly)
+{
+    unsigned serial = atomic_load(&w->serial);
+
+    if (!(serial & 1))
+        return 0;
+    if (serial != w->seen_serial) {
+        w->seen_serial = serial;
+        w->seen_since_us = now;
+    }
+    else if (!atomic_load(&w->blocked)) {
+        if (now - w->seen_since_us >= SUSPECT_US && look_at(crew, w, serial, now - w->seen_since_us)) {
+            ++*newly;
+            take_over(crew, w);
+        }
+    }
+    else if (atomic_load(&w->blocked) == 1 && (crew->ticks + (unsigned)w->slot) % RECHECK_TICKS == 0
+             && mpmx_threadstate_asleep(w->state_fd) == 0) {
+        w->seen_since_us = now;          /* computing again: it counts as running */
+        unmark_blocked(crew, w);
+    }
+    return 1;
+}
+
+static int allowed_now(mpmx_crew *crew, int newly)
+{
+    int allowed;
+
+    crew->spare_x16 -= crew->spare_x16 / 24 + (crew->spare_x16 > 0);
+    if (crew->spare_x16 < newly * 16)
+        crew->spare_x16 = newly * 16;
+    allowed = atomic_load(&crew->base) + atomic_load(&crew->blocked) + (crew->spare_x16 + 8) / 16;
+    return allowed < 1 ? 1 : allowed > crew->size ? crew->size : allowed;
+}
+
+int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
+{
+    int i, serving = 0, newly = 0;
+
+    crew->ticks++;
+    for (i = 0; i < crew->size; i++) {
+        mpmx_worker *w = &crew->worker[i];
+
+        if (atomic_load_explicit(&w->state, memory_order_relaxed) == MPMX_W_SERVING)
+            serving += watch_worker(crew, w, now, &newly);
+    }
+    atomic_store(&crew->allowed, allowed_now(crew, newly));
+    release(crew, atomic_load(&crew->allowed));
+    crew->idle_ticks = serving ? 0 : crew->idle_ticks + 1;
+    if (crew->idle_ticks < IDLE_TICKS || crew->spare_x16 > 0)
+        return 1;
+    atomic_store(&crew->tick_wanted, 0);
+    for (i = 0; i < crew->size; i++)     /* somebody who has just not kicked us? */
+        if (atomic_load(&crew->worker[i].serial) & 1) {
+            atomic_store(&crew->tick_wanted, 1);
+            return 1;
+        }
+    return 0;
+}
+
+/* --- numbers ------------------------------------------------------------------ */
+
+int mpmx_crew_sum(mpmx_crew *crew, int which)
+{
+    int i, sum = 0;
+
+    for (i = 0; i <= crew->size; i++)    /* and nobody */
+        sum += atomic_load_explicit(&crew->worker[i].count[which], memory_order_relaxed);
+    return sum > 0 ? sum : 0;
+}
+
+int mpmx_crew_idle(mpmx_crew *crew)
+{
+    int i, idle = 0;
+
+    for (i = 0; i < crew->size; i++) {
+        int state = atomic_load_explicit(&crew->worker[i].state, memory_order_relaxed);
+
+        idle += state == MPMX_W_STANDBY || state == MPMX_W_POLLING;
+    }
+    return idle;
+}

@@ -1,0 +1,359 @@
+/* See housekeeper.h.
+ *
+ * It sleeps in ppoll(2) until somebody rings the bell, the parent says something or
+ * ends, a signal comes, or the next deadline is due; while a worker serves, it wakes
+ * up every millisecond for the crew's tick.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "housekeeper.h"
+#include "clock.h"
+#include "compat.h"
+#include "cores.h"
+#include "log.h"
+#include "scoreboard.h"
+#include "suspend.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include "mpm_common.h"
+
+#define TICK_US          1000
+#define PUBLISH_MS         50
+#define SUSPENDED_MS      100    /* how often unfinished SUSPENDED ones are looked at  */
+#define THREADS_MS       1000    /* how often missing threads are tried again          */
+#define STOP_GRACE_MS    2000    /* what a handler gets to notice that its socket is shut */
+#define ORPHAN_GRACE_MS  2000    /* the same, after the parent's death                 */
+
+/* --- the bell ----------------------------------------------------------------------- */
+
+void mpmx_child_kick(mpmx_child *child)
+{
+    if (!atomic_exchange(&child->rung, 1))
+        while (write(child->bell[1], "", 1) < 0 && errno == EINTR)
+            ;
+}
+
+void mpmx_child_awake_at(mpmx_child *child, int64_t when)
+{
+    if (when < atomic_load(&child->wake_at))
+        mpmx_child_kick(child);
+}
+
+static void say(mpmx_child *child, char word)
+{
+    if (child->control >= 0)
+        while (send(child->control, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+            ;
+}
+
+static void listen_to_parent(mpmx_child *child)
+{
+    char word;
+    ssize_t n = recv(child->control, &word, 1, MSG_DONTWAIT);
+
+    if (n == 1) {
+        if (word == MPMX_SAY_DRAIN)
+            mpmx_child_leave(child, MPMX_PHASE_DRAINING);
+        else if (word == MPMX_SAY_END)
+            mpmx_child_leave(child, MPMX_PHASE_ENDING);
+        else if (word == MPMX_SAY_STOP)
+            mpmx_child_leave(child, MPMX_PHASE_STOPPING);
+    }
+    else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, child->server,
+                     "the parent process is gone, child %" APR_PID_T_FMT " ends", getpid());
+        close(child->control);
+        child->control = -1;
+        mpmx_child_leave(child, MPMX_PHASE_STOPPING);
+    }
+}
+
+static void obey_signals(mpmx_child *child)
+{
+    /* Set by core's handlers, which run in this thread only. */
+    if (mpmx.retained->shutdown_pending) {
+        mpmx.retained->shutdown_pending = 0;
+        mpmx_child_leave(child, mpmx.retained->is_ungraceful ? MPMX_PHASE_STOPPING
+                                                            : MPMX_PHASE_ENDING);
+    }
+}
+
+/* --- phases --------------------------------------------------------------------------- */
+
+static int is_idle(const mpmx_conn *conn, int64_t now)
+{
+    (void)now;
+    return (conn->state == MPMX_CONN_KEEPALIVE || conn->state == MPMX_CONN_NEW) && !conn->buf_len;
+}
+
+static int is_any(const mpmx_conn *conn, int64_t now)
+{
+    (void)now;
+    return conn->state != MPMX_CONN_FREE;
+}
+
+static void mark_threads(mpmx_child *child)
+{
+    int i;
+
+    for (i = 0; i < child->crew.size; i++) {
+        worker_score *ws = ap_get_scoreboard_worker_from_indexes(child->slot, i);
+
+        if (ws && ws->status == SERVER_READY)
+            ap_update_child_status_from_indexes(child->slot, i, SERVER_GRACEFUL, NULL);
+    }
+}
+
+static void stop_accepting(mpmx_child *child)
+{
+    mpmx.retained->mpm_state = AP_MPMQ_STOPPING;
+    child->drain_since = mpmx_clock_coarse_ms();
+    mpmx_listeners_pause(child, MPMX_PAUSE_STOP);
+    mpmx_listeners_close(child);
+    mpmx_scoreboard_quiescing(child->slot, 1);
+    mark_threads(child);
+    say(child, MPMX_SAY_LEAVING);
+}
+
+static void draw_consequences(mpmx_child *child)
+{
+    mpmx_phase phase = mpmx_child_phase(child);
+
+    if (phase == child->acted)
+        return;
+    if (child->acted < MPMX_PHASE_DRAINING) {
+        stop_accepting(child);
+        if (phase < MPMX_PHASE_STOPPING) {
+            mpmx_run_child_stopping(child->pool, 1);
+            child->told_stopping = 1;
+        }
+    }
+    if (phase == MPMX_PHASE_ENDING)
+        mpmx_conn_expire_all(child, is_idle);
+    if (phase == MPMX_PHASE_STOPPING) {
+        /* Once per transition: a forced end may follow a graceful one (2.3). */
+        mpmx_run_child_stopping(child->pool, 0);
+        child->told_stopping = 1;
+        child->drain_since = mpmx_clock_coarse_ms();
+        mpmx_conn_shut_all(child);
+        mpmx_conn_expire_all(child, is_any);
+    }
+    child->acted = phase;
+}
+
+/* A connection that a module has suspended and forgotten must not keep a child for ever:
+ * with no timer pending, it gets Timeout to come back. */
+static int only_forgotten(mpmx_child *child, int connections)
+{
+    return connections == mpmx_crew_sum(&child->crew, MPMX_COUNT_SUSPENDED)
+        && atomic_load(&child->callbacks.first_us) == MPMX_NEVER
+        && mpmx_clock_coarse_ms() - child->drain_since >= apr_time_as_msec(child->server->timeout);
+}
+
+/* Is there nothing left to do? */
+static int is_done(mpmx_child *child)
+{
+    int connections;
+
+    if (child->acted < MPMX_PHASE_DRAINING || atomic_load(&child->accepting))
+        return 0;
+    connections = mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS);
+    return connections == 0 || child->acted == MPMX_PHASE_STOPPING || only_forgotten(child, connections);
+}
+
+/* --- regular duties ---------------------------------------------------------------------- */
+
+/* Cores for this child: its share of the server's connections, at least one. */
+static void set_base(mpmx_child *child)
+{
+    int children, mine = mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS);
+    int average = mpmx_scoreboard_fair_share(&children);
+    int cores = mpmx_cores(), total = average * children, base;
+
+    atomic_store(&child->fair_share, average);
+    if (children == 1)
+        base = cores;
+    else if (total <= 0 || mine > total)
+        base = (cores + children / 2) / children;
+    else
+        base = (cores * mine + total / 2) / total;
+    atomic_store(&child->crew.base, base < 1 ? 1 : base > cores ? cores : base);
+}
+
+static void publish(mpmx_child *child, int64_t now)
+{
+    child->published = now;
+    mpmx_scoreboard_publish(child);
+    set_base(child);
+}
+
+static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
+{
+    int64_t now = mpmx_clock_coarse_ms(), until = MPMX_NEVER, next;
+
+    draw_consequences(child);
+    mpmx_callbacks_submit_due(child);
+    mpmx_wheel_advance(&child->wheel, now, mpmx_conn_visit, child);
+    if (atomic_load(&child->paused) & MPMX_PAUSE_SHED) {
+        if (now >= atomic_load(&child->shed_until))
+            mpmx_listeners_go_on(child, MPMX_PAUSE_SHED);
+        until = atomic_load(&child->shed_until);
+    }
+    if (atomic_load_explicit(&child->crew.work_count, memory_order_relaxed) > 0)
+        atomic_store(&child->crew.tick_wanted, 1);       /* somebody must take it */
+    if (child->suspended) {
+        mpmx_suspend_look(child);
+        until = until < now + SUSPENDED_MS ? until : now + SUSPENDED_MS;
+    }
+    if (*missing > 0 && child->acted < MPMX_PHASE_DRAINING) {
+        *missing = mpmx_crew_start(&child->crew, pruntime);
+        until = until < now + THREADS_MS ? until : now + THREADS_MS;
+    }
+    next = mpmx_wheel_next(&child->wheel);
+    return next < until ? next : until;
+}
+
+/* Runs the crew's tick. Nonzero while the next one is due in a millisecond. */
+static int tick(mpmx_child *child, int64_t *last_us)
+{
+    int64_t now = mpmx_clock_us();
+    int more = 1;
+
+    if (!atomic_load(&child->crew.tick_wanted))
+        return 0;
+    if (now - *last_us >= TICK_US * 7 / 8) {
+        *last_us = now;
+        more = mpmx_crew_tick(&child->crew, now);
+    }
+    now = mpmx_clock_coarse_ms();
+    if (!more || now - child->published >= PUBLISH_MS)
+        publish(child, now);
+    return more;
+}
+
+/* What to sleep: until `due` (coarse ms), the next timed callback, or the next tick. */
+static struct timespec span(mpmx_child *child, int64_t due, int ticking)
+{
+    int64_t us = INT64_MAX, now_us = mpmx_clock_us(), first = atomic_load(&child->callbacks.first_us);
+    struct timespec ts;
+
+    if (due != MPMX_NEVER)
+        us = (due - mpmx_clock_coarse_ms()) * 1000 + 4000;   /* the coarse clock is late */
+    if (first != MPMX_NEVER && first - now_us < us)
+        us = first - now_us;
+    if (ticking && us > TICK_US)
+        us = TICK_US;
+    if (us < 0)
+        us = 0;
+    if (us > INT64_C(3600000000))
+        us = INT64_C(3600000000);
+    ts.tv_sec = (time_t)(us / 1000000);
+    ts.tv_nsec = (long)(us % 1000000) * 1000;
+    return ts;
+}
+
+static void sleep_well(mpmx_child *child, const struct timespec *ts, const sigset_t *mask)
+{
+    struct pollfd pfd[2] = { { child->bell[0], POLLIN, 0 }, { child->control, POLLIN, 0 } };
+    char drop[16];
+
+    if (ppoll(pfd, child->control >= 0 ? 2 : 1, ts, mask) <= 0)
+        return;
+    if (pfd[0].revents) {
+        atomic_store(&child->rung, 0);   /* before reading: a later ring writes again */
+        while (read(child->bell[0], drop, sizeof drop) > 0)
+            ;
+    }
+    if (child->control >= 0 && pfd[1].revents)
+        listen_to_parent(child);
+}
+
+static void signals_while_asleep(sigset_t *mask)
+{
+    sigfillset(mask);
+    sigdelset(mask, SIGTERM);
+    if (mpmx.one_process) {              /* nobody else will tell us */
+        sigdelset(mask, SIGINT);
+        sigdelset(mask, AP_SIG_GRACEFUL_STOP);
+    }
+}
+
+/* Waits for the workers to end. If handlers do not come back from what they wait for, the
+ * process ends without them, because nothing can be torn down around a running thread. */
+static void dismiss(mpmx_child *child, const sigset_t *mask)
+{
+    int64_t end = mpmx_clock_coarse_ms() + STOP_GRACE_MS;
+    const struct timespec ts = { 0, 100 * 1000 * 1000 };
+
+    mpmx_crew_dismiss(&child->crew);
+    while (atomic_load(&child->crew.alive) > 0) {
+        sleep_well(child, &ts, mask);
+        obey_signals(child);
+        draw_consequences(child);
+        if (child->acted < MPMX_PHASE_STOPPING)
+            end = mpmx_clock_coarse_ms() + STOP_GRACE_MS;
+        if (mpmx_clock_coarse_ms() >= end) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
+                         "child %" APR_PID_T_FMT " ends with %d requests still being handled",
+                         getpid(), atomic_load(&child->crew.alive));
+            _exit(0);
+        }
+    }
+}
+
+static void join(mpmx_child *child)
+{
+    int i;
+
+    for (i = 0; i < child->crew.size; i++) {
+        apr_status_t rv;
+
+        if (child->crew.worker[i].thread)
+            apr_thread_join(&rv, child->crew.worker[i].thread);
+    }
+}
+
+void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
+{
+    int64_t due, last_us = 0;
+    struct timespec ts;
+    sigset_t mask;
+    int missing, ticking;
+
+    signals_while_asleep(&mask);
+    child->acted = MPMX_PHASE_RUNNING;
+    missing = mpmx_crew_start(&child->crew, pruntime);
+    if (missing == child->crew.size)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, child->server, "no worker thread could be started, "
+                     "trying again; is there a limit on processes or memory?");
+    else if (missing)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
+                     "%d of %d worker threads could not be started; going on, and trying again",
+                     missing, child->crew.size);
+    mpmx.retained->mpm_state = AP_MPMQ_RUNNING;
+    publish(child, mpmx_clock_coarse_ms());
+    mpmx_listeners_go_on(child, MPMX_PAUSE_START);
+    say(child, MPMX_SAY_READY);
+    while (!is_done(child)) {
+        obey_signals(child);
+        atomic_store(&child->wake_at, INT64_MAX);    /* from here on: ring when it matters */
+        due = do_duties(child, pruntime, &missing);
+        ticking = tick(child, &last_us);
+        if (is_done(child))
+            break;
+        atomic_store(&child->wake_at, due);
+        ts = span(child, due, ticking);
+        if (child->acted >= MPMX_PHASE_DRAINING && ts.tv_sec >= 1)
+            ts.tv_sec = 1;               /* forgotten suspended ones are a matter of time */
+        sleep_well(child, &ts, &mask);
+    }
+    dismiss(child, &mask);
+    join(child);
+}

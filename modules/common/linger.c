@@ -1,0 +1,118 @@
+/* See linger.h. */
+#include "linger.h"
+#include "child.h"
+#include "clock.h"
+#include "log.h"
+#include "serve.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include "apr_portable.h"
+#include "http_connection.h"
+#include "http_core.h"
+
+#define FLUSH_US    (2 * APR_USEC_PER_SEC)   /* for the last bytes and the goodbye */
+#define LONG_MS     (30 * 1000)
+#define SHORT_MS    (2 * 1000)
+#define DRAIN_READS 8                        /* per report: 160 KB, then others' turn */
+
+/* Gives conn_rec and pool back and keeps the descriptor. */
+static void release(mpmx_worker *w, mpmx_conn *conn)
+{
+    apr_os_sock_t none = -1;
+    apr_pool_t *pool = conn->pool;
+
+    /* The socket's cleanup would close it. */
+    apr_os_sock_put(&conn->sock, &none, pool);
+    conn->closing = 1;
+    conn->notified = 0;
+    mpmx_pool_give(w, pool);
+    conn->c = NULL;
+    conn->pool = NULL;
+    conn->sock = NULL;
+    conn->view.r = NULL;
+    mpmx_conn_drop_input(conn);
+}
+
+/* A module has taken the socket (it set the connection's socket to NULL): it closes it,
+ * or the pool does. */
+static void let_go(mpmx_worker *w, mpmx_conn *conn)
+{
+    apr_pool_t *pool = conn->pool;
+
+    mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
+    conn->closing = 1;
+    conn->c = NULL;
+    conn->pool = NULL;
+    conn->sock = NULL;
+    mpmx_conn_retire(w, conn);
+    mpmx_pool_give(w, pool);
+}
+
+/* The module side of the end: hooks, flush, FIN. Nonzero: close without lingering. */
+static int say_goodbye(mpmx_worker *w, mpmx_conn *conn, int *is_short)
+{
+    conn_rec *c = conn->c;
+    int at_once;
+
+    (void)w;
+    apr_socket_timeout_set(conn->sock, FLUSH_US);
+    at_once = ap_start_lingering_close(c);
+    *is_short = apr_table_get(c->notes, "short-lingering-close") != NULL;
+    return at_once;
+}
+
+static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
+{
+    int is_short, at_once;
+
+    if (!ap_get_conn_socket(conn->c)) {
+        let_go(w, conn);
+        return;
+    }
+    at_once = say_goodbye(w, conn, &is_short);
+    release(w, conn);
+    if (at_once || gone || mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING) {
+        mpmx_conn_close(w, conn);
+        return;
+    }
+    conn->linger_short = is_short || mpmx_child_phase(mpmx_child_of(w)) > MPMX_PHASE_RUNNING;
+    mpmx_linger_drain(w, conn);
+}
+
+void mpmx_linger_start(mpmx_worker *w, mpmx_conn *conn)
+{
+    end(w, conn, 0);
+}
+
+void mpmx_linger_gone(mpmx_worker *w, mpmx_conn *conn)
+{
+    end(w, conn, 1);
+}
+
+void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
+{
+    int64_t now = mpmx_clock_coarse_ms();
+    int i;
+
+    if (conn->state != MPMX_CONN_LINGER)
+        conn->head_due = now + (conn->linger_short ? SHORT_MS : LONG_MS);
+    for (i = 0; i < DRAIN_READS; i++) {
+        ssize_t n = recv(conn->fd, w->scratch, MPMX_SCRATCH, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (n <= 0) {
+            mpmx_conn_close(w, conn);
+            return;
+        }
+        if (n < MPMX_SCRATCH)
+            break;                       /* that was all; the end is reported */
+    }
+    if (now >= conn->head_due)
+        mpmx_conn_close(w, conn);
+    else
+        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, conn->head_due - now);
+}

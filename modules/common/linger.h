@@ -1,0 +1,20 @@
+/* Lingering close: the response is out, the client may still be sending.
+ *
+ * Closing a socket with unread input makes the kernel send a reset, which can destroy
+ * the end of the response on its way (RFC 9112, 9.6).  So the sending side is shut
+ * down first and input is read away until the client closes.  This needs neither the
+ * conn_rec nor a thread: both are given back at once.
+ */
+#ifndef MPMX_LINGER_H
+#define MPMX_LINGER_H
+
+#include "conn.h"
+
+/* Ends the conn_rec and begins the lingering close. Owner, worker; the connection is
+ * no longer the caller's afterwards. */
+void mpmx_linger_start(mpmx_worker *w, mpmx_conn *conn);
+
+/* As mpmx_linger_start(), for a client that has closed its side already. */
+void mpmx_linger_gone(mpmx_worker *w, mpmx_conn *conn);
+
+#endif

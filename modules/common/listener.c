@@ -1,0 +1,343 @@
+/* See listener.h. */
+#include "listener.h"
+#include "accept_filter.h"
+#include "child.h"
+#include "clock.h"
+#include "conn.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include "apr_portable.h"
+
+#define LISTENER_TOKEN (UINT64_C(1) << 61)
+#define ACCEPT_MANY    16        /* per report, while this child has not more than others */
+#define ACCEPT_FEW      1
+#define SHED_MS       100        /* pause after running out of descriptors or memory     */
+#define SHED_LOG_MS 60000
+#define FAIR_MARGIN    16
+#define CREDIT         32
+#define QUEUE_UP        8        /* connections between two turns at the queue's end     */
+
+mpmx_accept_verdict mpmx_accept_judge(int error)
+{
+    switch (error) {
+    case EAGAIN:
+#if EWOULDBLOCK != EAGAIN
+    case EWOULDBLOCK:
+#endif
+        return MPMX_ACCEPT_NONE;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return MPMX_ACCEPT_SHED;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+        return MPMX_ACCEPT_CLOSED;
+    default:
+        /* accept(2): Linux passes on errors of the new connection (ECONNABORTED, EPROTO,
+         * ENETDOWN, EHOSTUNREACH, ...) and firewalls add EPERM; the next may be fine. */
+        return MPMX_ACCEPT_RETRY;
+    }
+}
+
+static int bound_to_one(const apr_sockaddr_t *sa)
+{
+    if (sa->family == APR_INET)
+        return sa->sa.sin.sin_addr.s_addr != htonl(INADDR_ANY);
+#if APR_HAVE_IPV6
+    if (sa->family == APR_INET6)
+        return !IN6_IS_ADDR_UNSPECIFIED(&sa->sa.sin6.sin6_addr);
+#endif
+    return 0;
+}
+
+apr_status_t mpmx_listeners_init(mpmx_child *child, ap_listen_rec *bucket, apr_pool_t *pool)
+{
+    ap_listen_rec *rec;
+    int i = 0;
+
+    for (rec = bucket; rec; rec = rec->next)
+        i++;
+    child->listener = apr_pcalloc(pool, (apr_size_t)i * sizeof *child->listener);
+    child->listeners = 0;
+    pthread_mutex_init(&child->listen_lock, NULL);
+    atomic_store(&child->paused, MPMX_PAUSE_START);
+    for (rec = bucket; rec; rec = rec->next) {
+        mpmx_listener *l = &child->listener[child->listeners];
+        mpmx_gate_mode mode = mpmx_accept_filter_gate(child->server, rec->protocol);
+
+        if (apr_os_sock_get(&l->fd, rec->sd) != APR_SUCCESS || l->fd < 0)
+            continue;
+        l->rec = rec;
+        l->gated = mode != MPMX_GATE_OFF;
+        l->tls = mode == MPMX_GATE_RECORDS;
+        l->specific = bound_to_one(rec->bind_addr);
+        /* Core makes a sole listener blocking; siblings share the flag, so no thread
+         * may ever rely on it, but a lost race must not block one. */
+        if (fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK) < 0)
+            return errno;
+        child->listeners++;
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, child->server,
+                     "listening on %pI: %s", rec->bind_addr,
+                     l->tls ? "a worker is used once a whole TLS record is there"
+                     : l->gated ? "a worker is used once a whole request head is there"
+                     : "a worker is used at once");
+    }
+    return APR_SUCCESS;
+}
+
+uint64_t mpmx_listener_token(mpmx_child *child, const mpmx_listener *l)
+{
+    return LISTENER_TOKEN | (uint64_t)(l - child->listener);
+}
+
+mpmx_listener *mpmx_listener_of(mpmx_child *child, uint64_t token)
+{
+    if (!(token & LISTENER_TOKEN))
+        return NULL;
+    return &child->listener[token & ~LISTENER_TOKEN];
+}
+
+/* --- pausing -------------------------------------------------------------------- */
+
+static void publish(mpmx_child *child, int not_accepting)
+{
+    process_score *ps = ap_get_scoreboard_process(child->slot);
+
+    if (ps)
+        ps->not_accepting = (char)not_accepting;
+}
+
+void mpmx_listeners_pause(mpmx_child *child, int reason)
+{
+    int i;
+
+    pthread_mutex_lock(&child->listen_lock);
+    if (!atomic_fetch_or(&child->paused, reason)) {
+        for (i = 0; i < child->listeners; i++)
+            mpmx_poller_unlisten(child->poller, &child->listener[i].poll, child->listener[i].fd);
+        publish(child, 1);
+    }
+    pthread_mutex_unlock(&child->listen_lock);
+}
+
+void mpmx_listeners_go_on(mpmx_child *child, int reason)
+{
+    int i;
+
+    pthread_mutex_lock(&child->listen_lock);
+    if ((atomic_load(&child->paused) & reason)
+        && (atomic_fetch_and(&child->paused, ~reason) & ~reason) == 0) {
+        publish(child, 0);
+        for (i = 0; i < child->listeners; i++) {
+            mpmx_listener *l = &child->listener[i];
+            apr_status_t rv = mpmx_poller_listen(child->poller, &l->poll, l->fd,
+                                                 mpmx_listener_token(child, l));
+            if (rv != APR_SUCCESS)
+                ap_log_error(APLOG_MARK, APLOG_ERR, rv, child->server,
+                             "cannot accept on %pI in this child", l->rec->bind_addr);
+        }
+    }
+    pthread_mutex_unlock(&child->listen_lock);
+}
+
+void mpmx_listeners_close(mpmx_child *child)
+{
+    int i;
+
+    /* Pausing keeps others from beginning an accept; those in one are about to leave. */
+    while (atomic_load(&child->accepting))
+        sched_yield();
+    pthread_mutex_lock(&child->listen_lock);
+    for (i = 0; i < child->listeners; i++) {
+        ap_listen_rec *rec = child->listener[i].rec;
+
+        if (rec->active) {
+            rec->active = 0;
+            apr_socket_close(rec->sd);
+        }
+    }
+    child->listeners = 0;
+    pthread_mutex_unlock(&child->listen_lock);
+}
+
+/* AsyncRequestWorkerFactor (contract 6.10): connections that hold server memory, i.e.
+ * neither waiting for their first head nor lingering, against threads and idle ones. */
+static int room(mpmx_child *child, int slack)
+{
+    mpmx_crew *crew = &child->crew;
+    int held = mpmx_crew_sum(crew, MPMX_COUNT_CONNECTIONS) - mpmx_crew_sum(crew, MPMX_COUNT_LINGER)
+             - mpmx_crew_sum(crew, MPMX_COUNT_GATED);
+    int idle = mpmx_crew_idle(crew) - slack;
+
+    if (idle < 0)
+        idle = 0;
+    return crew->size + (int)((int64_t)idle * mpmx.conf.worker_factor16 / 16) - held;
+}
+
+void mpmx_listeners_check_room(mpmx_worker *w)
+{
+    mpmx_child *child = mpmx_child_of(w);
+
+    if ((atomic_load_explicit(&child->paused, memory_order_relaxed) & MPMX_PAUSE_FULL)
+        && room(child, 1) > 0)
+        mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
+}
+
+/* Summing up the crew for each connection would cost more than the accept: what was
+ * found free is given out in portions. Closed connections only make it too little. */
+static int have_room(mpmx_child *child)
+{
+    int free_now;
+
+    if (atomic_fetch_sub_explicit(&child->credit, 1, memory_order_relaxed) > 0)
+        return 1;
+    free_now = room(child, 0);
+    atomic_store_explicit(&child->credit, free_now < CREDIT ? free_now - 1 : CREDIT,
+                          memory_order_relaxed);
+    return free_now > 0;
+}
+
+/* Out of descriptors or memory: the child lives on and tries again after a pause. */
+static void shed(mpmx_child *child, int error)
+{
+    int64_t now = mpmx_clock_coarse_ms();
+
+    atomic_store(&child->shed_until, now + SHED_MS);
+    mpmx_listeners_pause(child, MPMX_PAUSE_SHED);
+    pthread_mutex_lock(&child->listen_lock);
+    if (!child->shed_logged || now - child->shed_logged >= SHED_LOG_MS) {
+        child->shed_logged = now;
+        ap_log_error(APLOG_MARK, APLOG_ERR, error, child->server, APLOGNO(02179)
+                     "cannot accept connections for lack of resources (%d open); trying again "
+                     "every %d ms. Consider raising the limit of open files (ulimit -n) or "
+                     "lowering MaxRequestWorkers", mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS),
+                     SHED_MS);
+    }
+    pthread_mutex_unlock(&child->listen_lock);
+    mpmx_child_awake_at(child, now + SHED_MS);
+}
+
+/* --- accepting -------------------------------------------------------------------- */
+
+static int accept_one(mpmx_listener *l, mpmx_peer *peer)
+{
+    socklen_t len = sizeof *peer;
+    int fd;
+
+#ifdef SOCK_CLOEXEC
+    fd = accept4(l->fd, &peer->sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
+    fd = accept(l->fd, &peer->sa, &len);
+
+    if (fd >= 0) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    }
+#endif
+    return fd;
+}
+
+/* Accepts one connection and makes its record. While `accepting` is raised, the listening
+ * sockets stay open, and a draining child does not take itself for empty. */
+static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l)
+{
+    mpmx_child *child = mpmx_child_of(w);
+    mpmx_conn *conn = NULL;
+    mpmx_peer peer;
+    int fd = -1, error = EAGAIN;
+
+    atomic_fetch_add(&child->accepting, 1);
+    if (!atomic_load(&child->paused)) {
+        fd = accept_one(l, &peer);
+        error = errno;
+    }
+    if (fd >= 0) {
+        conn = mpmx_conn_open(w, fd, l, &peer);
+        error = ENOMEM;
+    }
+    atomic_fetch_sub(&child->accepting, 1);
+    errno = error;
+    return conn;
+}
+
+/* How many to take: whoever has more than its share leaves some to the others. */
+static int budget(mpmx_child *child)
+{
+    int share = atomic_load_explicit(&child->fair_share, memory_order_relaxed);
+
+    if (share && mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS) > share + FAIR_MARGIN)
+        return ACCEPT_FEW;
+    return ACCEPT_MANY;
+}
+
+/* The kernel wakes the process that has been waiting on the socket the longest, which
+ * stays the same one for ever. Queueing up anew lets the others have their share. */
+static void queue_up(mpmx_child *child, mpmx_listener *l)
+{
+    if (pthread_mutex_trylock(&child->listen_lock))
+        return;
+    if (!atomic_load(&child->paused)) {
+        mpmx_poller_unlisten(child->poller, &l->poll, l->fd);
+        mpmx_poller_listen(child->poller, &l->poll, l->fd, mpmx_listener_token(child, l));
+    }
+    pthread_mutex_unlock(&child->listen_lock);
+}
+
+/* Nonzero: that was the last one (MaxConnectionsPerChild). */
+static int count_accepted(mpmx_child *child, mpmx_listener *l)
+{
+    unsigned n = atomic_fetch_add_explicit(&child->accepted, 1, memory_order_relaxed) + 1;
+
+    if (n % QUEUE_UP == 0)
+        queue_up(child, l);
+
+    if (child->max_accepted > 0 && n >= (unsigned)child->max_accepted) {
+        if (n == (unsigned)child->max_accepted)
+            mpmx_child_leave(child, MPMX_PHASE_DRAINING);
+        return 1;
+    }
+    return 0;
+}
+
+void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
+{
+    mpmx_child *child = mpmx_child_of(w);
+    int left = budget(child);
+
+    while (left-- > 0) {
+        mpmx_conn *conn;
+        int last;
+
+        if (!have_room(child)) {
+            mpmx_listeners_pause(child, MPMX_PAUSE_FULL);
+            mpmx_listeners_check_room(w);        /* room made just before the pause */
+            return;
+        }
+        conn = accept_conn(w, l);
+        if (conn) {
+            last = count_accepted(child, l);
+            mpmx_conn_start(w, conn);
+            if (last)
+                return;
+            continue;
+        }
+        switch (mpmx_accept_judge(errno)) {
+        case MPMX_ACCEPT_RETRY:
+            break;
+        case MPMX_ACCEPT_SHED:
+            shed(child, errno);
+            return;
+        default:
+            return;
+        }
+    }
+}

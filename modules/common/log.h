@@ -1,0 +1,23 @@
+/* Logging under the module that this copy of the library is linked into.
+ *
+ * The common sources are compiled once per DSO with MPMX_MODULE set to the
+ * module's name, so that `LogLevel mpm_event:debug` reaches them.
+ */
+#ifndef MPMX_LOG_H
+#define MPMX_LOG_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+
+#define MPMX_USE_MODULE_(name) APLOG_USE_MODULE(name)
+#define MPMX_USE_MODULE(name)  MPMX_USE_MODULE_(name)
+
+#ifndef MPMX_MODULE
+#error "compile with -DMPMX_MODULE=<module name>, e.g. mpm_event"
+#endif
+
+MPMX_USE_MODULE(MPMX_MODULE);
+
+#endif

@@ -1,0 +1,70 @@
+/* What the three MPMs share with the library, and nothing else.
+ *
+ * A DSO consists of one policy file (event.c, worker.c, mpm_winnt.c) that
+ * defines the module record and `mpmx_policy`, and of the library, which fills
+ * httpd's hooks from that policy.
+ */
+#ifndef MPMX_H
+#define MPMX_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "ap_listen.h"
+#include "unixd.h"
+
+/* What one MPM is, as opposed to how it works. */
+typedef struct mpmx_policy {
+    const char *name;            /* answer of mpm_get_name (contract 1.2)            */
+    int async;                   /* AP_MPMQ_IS_ASYNC: parks connections              */
+    int max_server_limit;        /* largest ServerLimit accepted                     */
+    int max_thread_limit;        /* largest ThreadLimit accepted                     */
+    int server_limit;            /* defaults of the directives ...                   */
+    int thread_limit;
+    int start_servers;
+    int threads_per_child;
+    int min_spare_threads;
+    int max_spare_threads;
+    int first_log_number;        /* AH number of the first clamp message (3.5); the
+                                    others follow in the same order                  */
+} mpmx_policy;
+
+extern const mpmx_policy mpmx_this_policy;
+
+/* The values of the directives after parsing; reset by every pre_config. */
+typedef struct mpmx_config {
+    int start_servers;
+    int server_limit;
+    int thread_limit;
+    int threads_per_child;
+    int min_spare_threads;
+    int max_spare_threads;
+    int max_request_workers;     /* MaxRequestWorkers as in force                    */
+    int children_limit;          /* derived: how many live children at most          */
+    int worker_factor16;         /* AsyncRequestWorkerFactor x 16                    */
+    int head_timeout;            /* RequestHeadTimeout, seconds                      */
+} mpmx_config;
+
+/* One bucket of listening sockets (ListenCoresBucketsRatio; else just one). */
+typedef ap_listen_rec *mpmx_bucket;
+
+/* State of this copy of the DSO in this process: the one place for what the
+ * hook interface forces to be file-wide.  Set up by hooks.c, lost when httpd
+ * unloads the DSO on a restart. */
+typedef struct mpmx_server {
+    mpmx_config conf;
+    apr_pool_t *pconf;
+    server_rec *main;
+    ap_unixd_mpm_retained_data *retained;    /* httpd's, NULL before pre_config      */
+    mpmx_bucket *buckets;
+    int num_buckets;
+    int one_process;
+    pid_t parent;                /* in a child: who forked it                        */
+    struct mpmx_child *child;    /* in a child: itself; NULL in the parent           */
+} mpmx_server;
+
+extern mpmx_server mpmx;
+
+/* Registers every hook of an MPM; to be called from register_hooks. */
+void mpmx_register_hooks(apr_pool_t *pool);
+
+#endif

@@ -1,0 +1,41 @@
+/* The scoreboard: what mod_status and others see of us.
+ *
+ * Records are reached only through httpd's accessor functions: the records have grown
+ * over the versions of 2.4, and the core knows their real size.  Nothing here decides
+ * anything; see supervisor.c for the parent's own table.
+ */
+#ifndef MPMX_SCOREBOARD_H
+#define MPMX_SCOREBOARD_H
+
+#include "child.h"
+#include "scoreboard.h"
+
+/* How many slots to ask for: ServerLimit, and as many again (up to a bound) for
+ * processes that only finish what they have. */
+int mpmx_scoreboard_slots(int server_limit);
+
+/* Is the running server's scoreboard laid out as the headers said that this module was
+ * built with? Logs why not. Parent, after pre_mpm. */
+int mpmx_scoreboard_fits(server_rec *s);
+
+/* A slot is taken by a new process; or its process has ended. Parent. */
+void mpmx_scoreboard_take(int slot, pid_t pid, ap_generation_t generation);
+void mpmx_scoreboard_free(int slot);
+void mpmx_scoreboard_quiescing(int slot, char how);
+
+/* A worker begins, waits, ends. That worker. */
+void mpmx_scoreboard_worker_start(mpmx_worker *w);
+void mpmx_scoreboard_worker_ready(mpmx_worker *w);
+void mpmx_scoreboard_worker_end(mpmx_worker *w);
+
+/* Writes the child's counters. Housekeeper. */
+void mpmx_scoreboard_publish(mpmx_child *child);
+
+/* Average number of connections of the server's living children. Any process. */
+int mpmx_scoreboard_fair_share(int *children);
+
+/* Threads of a slot that are idle or busy, as the child says. The parent uses it for
+ * nothing but the number of spare threads, and bounds it. */
+void mpmx_scoreboard_threads(int slot, int threads, int *idle, int *busy);
+
+#endif

@@ -1,0 +1,49 @@
+/* A connection in httpd's hands: conn_rec, process_connection, what comes after.
+ *
+ * All functions are for workers that own the connection; it is no longer theirs
+ * when the function returns.
+ */
+#ifndef MPMX_SERVE_H
+#define MPMX_SERVE_H
+
+#include "conn.h"
+#include "http_config.h"
+
+/* Runs module code on it: makes the conn_rec if there is none yet. */
+void mpmx_serve(mpmx_worker *w, mpmx_conn *conn);
+
+/* Goes on with a response that could not be written in one go. */
+void mpmx_serve_write(mpmx_worker *w, mpmx_conn *conn);
+
+/* A SUSPENDED connection that its module has finished with. */
+void mpmx_serve_resume(mpmx_worker *w, mpmx_conn *conn);
+
+/* Ends it: KeepAliveTimeout, Timeout, the client has closed, without any ceremony. */
+void mpmx_serve_idle(mpmx_worker *w, mpmx_conn *conn);
+void mpmx_serve_timeout(mpmx_worker *w, mpmx_conn *conn);
+void mpmx_serve_gone(mpmx_worker *w, mpmx_conn *conn);
+void mpmx_serve_abandon(mpmx_worker *w, mpmx_conn *conn);
+
+/* Reads away what the client still sends, until its end. */
+void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn);
+
+/* The MPM's part of a conn_rec; NULL for one that the MPM did not make (a proxy's). */
+mpmx_view *mpmx_view_of(conn_rec *c);
+
+void mpmx_view_attach(conn_rec *c, mpmx_view *view);
+
+/* Sets the timeouts that apply from now on. */
+void mpmx_view_timeouts(mpmx_view *view, server_rec *keepalive, server_rec *timeout);
+
+/* Hooks: pre_connection for secondary connections, pre_read_request, post_read_request,
+ * protocol_switch. Any thread that runs the connection. */
+int mpmx_view_secondary(conn_rec *c, void *csd);
+void mpmx_view_pre_read(request_rec *r, conn_rec *c);
+int mpmx_view_post_read(request_rec *r);
+int mpmx_view_protocol_switch(conn_rec *c, request_rec *r, server_rec *s, const char *protocol);
+
+/* What pools of connections are made of and go back to (see pools.c). */
+apr_pool_t *mpmx_pool_take(mpmx_worker *w);
+void mpmx_pool_give(mpmx_worker *w, apr_pool_t *pool);
+
+#endif

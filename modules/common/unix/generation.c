@@ -1,0 +1,281 @@
+/* Who should be there: starting, replacing and retiring children. See process.h.
+ *
+ * The numbers of idle and busy threads come from the scoreboard, which children can
+ * write; they are bounded by ThreadsPerChild, so the worst that a child can do with
+ * them is to have one more or one less of its kind.
+ */
+#include "process.h"
+#include "child.h"
+#include "clock.h"
+#include "compat.h"
+#include "log.h"
+#include "scoreboard.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#define RATE_MAX          32
+#define HOLD_OFF          10     /* idle seconds after a graceful restart (contract 4.9) */
+#define CRASHES_AT_ONCE    3     /* replaced without a pause                             */
+#define PAUSE_MAX_MS   30000
+#define YOUNG_MS        1000     /* who ends before has not worked                       */
+#define LOG_EVERY_MS   60000
+
+static int current(const mpmx_proc *p)
+{
+    return p->generation == mpmx.retained->my_generation;
+}
+
+static int least_used_bucket(mpmx_retained *all)
+{
+    int b, i, best = 0, fewest = -1;
+
+    for (b = 0; b < mpmx.num_buckets; b++) {
+        int n = 0;
+
+        for (i = 0; i < all->procs; i++)
+            n += all->proc[i].bucket == b && current(&all->proc[i])
+                 && all->proc[i].phase != MPMX_PROC_LEAVING;
+        if (fewest < 0 || n < fewest) {
+            fewest = n;
+            best = b;
+        }
+    }
+    return best;
+}
+
+/* Starts up to `n` children. Returns how many it did start. */
+static int start(mpmx_retained *all, int n)
+{
+    int started = 0;
+
+    while (started < n && mpmx_procs_serving(all) < mpmx.conf.children_limit) {
+        int error = mpmx_spawn(all, least_used_bucket(all));
+
+        if (error) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, error, mpmx.main, APLOGNO(00481)
+                         "cannot create a child process (%d are there); trying again",
+                         all->procs);
+            /* Not at once: whatever is short needs time to come back. */
+            all->next_spawn = mpmx_clock_coarse_ms() + 1000;
+            break;
+        }
+        started++;
+    }
+    return started;
+}
+
+void mpmx_generation_begin(mpmx_retained *all)
+{
+    int want = mpmx.conf.start_servers;
+
+    if (mpmx.retained->was_graceful) {
+        if (all->carry > want)           /* as many as the load had called for */
+            want = all->carry;
+        all->hold_off = HOLD_OFF;
+    }
+    if (want > mpmx.conf.children_limit)
+        want = mpmx.conf.children_limit;
+    all->carry = 0;
+    all->lost = 0;
+    all->crashes = 0;
+    all->next_spawn = 0;
+    all->spawn_rate = 1;
+    start(all, want);
+}
+
+void mpmx_generation_retire_older(mpmx_retained *all)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++)
+        if (!current(&all->proc[i]))
+            mpmx_proc_say(&all->proc[i], MPMX_SAY_DRAIN);
+}
+
+/* --- the number of spare threads -------------------------------------------------------- */
+
+typedef struct census {
+    int children, idle, busy;
+    mpmx_proc *idlest;           /* has the fewest connections                         */
+} census;
+
+static void count(mpmx_retained *all, census *c)
+{
+    unsigned fewest = 0;
+    int i;
+
+    c->children = c->idle = c->busy = 0;
+    c->idlest = NULL;
+    for (i = 0; i < all->procs; i++) {
+        mpmx_proc *p = &all->proc[i];
+        process_score *ps;
+        int idle, busy;
+
+        if (!current(p) || p->phase == MPMX_PROC_LEAVING)
+            continue;
+        c->children++;
+        if (p->phase == MPMX_PROC_STARTING) {
+            c->idle += mpmx.conf.threads_per_child;  /* will be: do not start more for it */
+            continue;
+        }
+        mpmx_scoreboard_threads(p->slot, mpmx.conf.threads_per_child, &idle, &busy);
+        ps = ap_get_scoreboard_process(p->slot);
+        if (!ps || !ps->not_accepting)   /* a full child's idle threads help nobody */
+            c->idle += idle;
+        c->busy += busy;
+        if (ps && (!c->idlest || ps->connections < fewest)) {
+            c->idlest = p;
+            fewest = ps->connections;
+        }
+    }
+}
+
+static void report_limit(mpmx_retained *all, const census *c)
+{
+    if (all->reported_limit)
+        return;
+    all->reported_limit = 1;
+    if (c->idle == 0)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, APLOGNO(00484)
+                     "server reached MaxRequestWorkers setting, consider raising the "
+                     "MaxRequestWorkers setting");
+    else
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, APLOGNO(10159)
+                     "server is within MinSpareThreads of MaxRequestWorkers, consider raising "
+                     "the MaxRequestWorkers setting");
+}
+
+static void grow(mpmx_retained *all, const census *c)
+{
+    int n = all->spawn_rate;
+
+    if (c->children >= mpmx.conf.children_limit) {
+        report_limit(all, c);
+        all->spawn_rate = 1;
+        return;
+    }
+    if (n >= 8)
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, mpmx.main, APLOGNO(00486)
+                     "server seems busy (%d idle threads, MinSpareThreads is %d): starting %d "
+                     "children, there are %d", c->idle, mpmx.conf.min_spare_threads, n, c->children);
+    start(all, n);
+    if (all->hold_off > 0)
+        all->hold_off--;
+    else if (all->spawn_rate < RATE_MAX)
+        all->spawn_rate *= 2;
+}
+
+static int anyone_leaving(mpmx_retained *all)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++)
+        if (all->proc[i].phase == MPMX_PROC_LEAVING && current(&all->proc[i]))
+            return 1;
+    return 0;
+}
+
+void mpmx_generation_maintain(mpmx_retained *all)
+{
+    census c;
+
+    count(all, &c);
+    if (c.children == 0) {
+        all->spawn_rate = 1;             /* refill() looks after the first one */
+        return;
+    }
+    if (c.idle > mpmx.conf.max_spare_threads && c.children > 1) {
+        all->spawn_rate = 1;
+        if (c.idlest && !anyone_leaving(all)) {
+            mpmx_proc_say(c.idlest, MPMX_SAY_DRAIN);
+            mpmx_scoreboard_quiescing(c.idlest->slot, 2);
+        }
+    }
+    else if (c.idle < mpmx.conf.min_spare_threads) {
+        if (mpmx_clock_coarse_ms() >= all->next_spawn)
+            grow(all, &c);
+    }
+    else {
+        all->spawn_rate = 1;
+        if (all->hold_off > 0)
+            all->hold_off--;
+    }
+    if (mpmx_clock_coarse_ms() >= all->calm_at)
+        all->crashes = 0;
+}
+
+/* --- deaths ------------------------------------------------------------------------------ */
+
+static void note_crash(mpmx_retained *all, const mpmx_proc *p, apr_exit_why_e why)
+{
+    int64_t now = mpmx_clock_coarse_ms(), pause = 100;
+    int i;
+
+    all->calm_at = now + YOUNG_MS;
+    if (++all->crashes <= CRASHES_AT_ONCE)
+        return;
+    for (i = CRASHES_AT_ONCE + 1; i < all->crashes && pause < PAUSE_MAX_MS; i++)
+        pause *= 2;
+    if (pause > PAUSE_MAX_MS)
+        pause = PAUSE_MAX_MS;
+    all->next_spawn = now + pause;
+    all->calm_at = all->next_spawn + YOUNG_MS;
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, APLOGNO(10392)
+                 "%d children in a row have ended abnormally, the last (pid %" APR_PID_T_FMT
+                 ", %s) after %" APR_INT64_T_FMT " ms; the next one is started in %" APR_INT64_T_FMT
+                 " ms", all->crashes, p->pid, APR_PROC_CHECK_SIGNALED(why) ? "by a signal" : "by itself",
+                 (apr_int64_t)(now - p->born), (apr_int64_t)pause);
+}
+
+int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_why_e why, int code)
+{
+    apr_proc_t process = { 0 };
+    int result, slot = proc->slot, told = proc->told, now_current = current(proc);
+    int abnormal, was_leaving = proc->phase == MPMX_PROC_LEAVING;
+    mpmx_proc gone = *proc;
+    ap_generation_t registered;
+
+    process.pid = proc->pid;
+    result = ap_process_child_status(&process, why, code);
+    if (slot < 0)
+        ap_unregister_extra_mpm_process(proc->pid, &registered);
+    ap_run_child_status(mpmx.main, proc->pid, proc->generation, slot, MPM_CHILD_EXITED);
+    if (slot >= 0)
+        mpmx_scoreboard_free(slot);
+    mpmx_proc_remove(all, proc);
+    if (result == APEXIT_CHILDFATAL && now_current && !was_leaving)
+        return 1;
+    if (result == APEXIT_CHILDFATAL)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, APLOGNO(00487)
+                     "a child of an older generation (pid %" APR_PID_T_FMT ") could not start; "
+                     "going on with the present one", gone.pid);
+    abnormal = APR_PROC_CHECK_SIGNALED(why) || code != 0
+            || (!was_leaving && mpmx_clock_coarse_ms() - gone.born < YOUNG_MS);
+    if (now_current && !was_leaving)
+        all->lost++;
+    if (now_current && abnormal && !told)
+        note_crash(all, &gone, why);
+    return 0;
+}
+
+int64_t mpmx_generation_refill(mpmx_retained *all)
+{
+    int serving = mpmx_procs_serving(all), want = all->lost;
+    int64_t now = mpmx_clock_coarse_ms();
+
+    /* How many there should be is a matter of load, which maintain() sees to; but whoever
+     * was lost is replaced, and there is always somebody. */
+    if (serving == 0 && want < mpmx.conf.start_servers)
+        want = mpmx.conf.start_servers;
+    if (want > mpmx.conf.children_limit - serving)
+        want = mpmx.conf.children_limit - serving;
+    if (want <= 0) {
+        all->lost = 0;
+        return INT64_MAX;
+    }
+    if (now < all->next_spawn)
+        return all->next_spawn;
+    all->lost = want - start(all, all->crashes > CRASHES_AT_ONCE ? 1 : want);
+    return all->lost > 0 ? now + YOUNG_MS : INT64_MAX;
+}

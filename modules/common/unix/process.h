@@ -1,0 +1,96 @@
+/* The parent's own table of its children.
+ *
+ * It is private memory of the parent: children run unprivileged and can write anything
+ * into the scoreboard, so neither pids nor slots nor phases are ever read from there.
+ * It lives in httpd's global pool, because the DSO is unloaded and loaded again over a
+ * restart; hence no pointers into the DSO, no constants of it.
+ */
+#ifndef MPMX_PROCESS_H
+#define MPMX_PROCESS_H
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "mpmx.h"
+
+typedef enum {
+    MPMX_PROC_STARTING,          /* forked, has not said that it accepts             */
+    MPMX_PROC_RUNNING,
+    MPMX_PROC_LEAVING            /* drains; does not count as a server any more      */
+} mpmx_proc_phase;
+
+typedef struct mpmx_proc {
+    pid_t pid;
+    int slot;                    /* in the scoreboard; -1: has lost it               */
+    int bucket;
+    ap_generation_t generation;
+    mpmx_proc_phase phase;
+    int told;                    /* last word said to it (MPMX_SAY_*), or 0          */
+    int control;                 /* our end of the socket, or -1                     */
+    int pidfd;                   /* readable when it has ended, or -1                */
+    int64_t born;                /* coarse ms                                        */
+} mpmx_proc;
+
+/* What outlives a restart, besides what httpd retains for every MPM. */
+typedef struct mpmx_retained {
+    int first_server_limit;
+    int first_thread_limit;
+    mpmx_proc *proc;             /* allocated by malloc                              */
+    int procs, room;
+    struct pollfd *pfd;          /* scratch memory of the loop                       */
+    int pfds;
+    int spawn_rate;              /* children to start in the next second, if short   */
+    int hold_off;                /* idle seconds before the rate may grow            */
+    int lost;                    /* ended or leaving without being told, to be replaced */
+    int crashes;                 /* in a row, without a quiet second                 */
+    int64_t calm_at;             /* when that second is over, coarse ms              */
+    int64_t next_spawn;          /* not before (coarse ms)                           */
+    int reported_limit;          /* "reached MaxRequestWorkers" was logged           */
+    int carry;                   /* children the next generation should start with   */
+} mpmx_retained;
+
+/* The record of this DSO, made when it is not there. Parent; also before pre_config. */
+mpmx_retained *mpmx_retained_get(void);
+
+/* Forks a child of the current generation. 0: it runs, else an errno. spawn.c */
+int mpmx_spawn(mpmx_retained *all, int bucket);
+
+/* A free slot, or -1. spawn.c */
+int mpmx_slot_find(mpmx_retained *all);
+
+/* The table's entry of `pid`, or NULL. */
+mpmx_proc *mpmx_proc_find(mpmx_retained *all, pid_t pid);
+
+/* Takes an entry out; pointers to others are void afterwards. */
+void mpmx_proc_remove(mpmx_retained *all, mpmx_proc *proc);
+
+/* Says a word to a child; a later word never goes back behind an earlier one. */
+void mpmx_proc_say(mpmx_proc *proc, char word);
+
+/* How many are in the current generation and not leaving. */
+int mpmx_procs_serving(mpmx_retained *all);
+
+/* --- generation.c: who should be there -------------------------------------------- */
+
+/* The first child of the current generation accepts: the older ones are to drain. */
+void mpmx_generation_retire_older(mpmx_retained *all);
+
+/* Starts what the new generation begins with. */
+void mpmx_generation_begin(mpmx_retained *all);
+
+/* Once a second: keeps the number of spare threads within its limits. */
+void mpmx_generation_maintain(mpmx_retained *all);
+
+/* A child has ended; decides what follows. Nonzero: the server must stop. */
+int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_why_e why, int code);
+
+/* Starts children that are missing after a death, without waiting for the next second.
+ * Returns when to try again (coarse ms) or INT64_MAX. */
+int64_t mpmx_generation_refill(mpmx_retained *all);
+
+/* --- supervisor.c --------------------------------------------------------------------- */
+
+/* Hook mpm. */
+int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s);
+
+#endif

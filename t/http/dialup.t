@@ -1,0 +1,31 @@
+# Promise: a suspended request (mod_dialup: the handler comes back by timed callbacks) holds no
+# thread, is finished in its own time, and the connection goes on afterwards.
+use MPMX::Test;
+need_module('dialup');
+need_async();
+
+my $began = time;
+my @c = map { client() } 1 .. 40;     # more than there are threads
+$_->send_request('/slowline/modem.bin') for @c;
+sleep 1;
+my $busy = busy_workers();
+ok(defined $busy && $busy <= 4, 'no thread stays with them')
+    or diag('busy: ' . (defined $busy ? $busy : 'no answer'));
+others_are_served('meanwhile');
+
+my $until = time + seconds(12);
+my $whole = grep {
+    my $left = $until - time;
+    $_->response(timeout => $left > 0 ? $left : 0)->{body} eq doc('slowline/modem.bin')
+} @c;
+is($whole, 40, 'the responses are whole');
+cmp_ok(time - $began, '>', 1.5, 'and took their time');
+note(sprintf '%.1f s', time - $began);
+
+my $more = grep { $_->request('/small.bin', timeout => seconds(2))->{status} == 200 } @c[0 .. 4];
+is($more, 5, 'the connections are usable afterwards');
+my $again = $c[0]->request('/slowline/modem.bin', timeout => seconds(12));
+ok($again->{body} eq doc('slowline/modem.bin'), 'also for another such request');
+$_->close for @c;
+
+done();

@@ -1,0 +1,19 @@
+# Promise: connections of an asynchronous protocol that wait for input hold no thread.
+use MPMX::Test;
+need_async();
+
+for my $how (qw(wait park)) {
+    my $greeted = 0;
+    my @c = hold(40, sub { ++$greeted if ($_[0]->line(seconds(5)) || '') eq '220 hello' }, "line$how");
+    is($greeted, 40, "$how: 40 connections are greeted");
+    my $free = wait_until { my $busy = busy_workers(); defined $busy && $busy == 0 } 5;
+    ok($free, 'and hold no thread');
+    others_are_served('meanwhile', 20);
+    $_->send("half") for @c;
+    sleep 0.2;
+    is(busy_workers(), 0, 'nor with half a line');
+    $_->send(" a line\r\n") for @c;
+    is(scalar(grep { ($_->line(seconds(5)) || '') eq '250 half a line' } @c), 40, 'whole lines are answered');
+    $_->close for @c;
+}
+done();

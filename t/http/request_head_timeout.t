@@ -1,0 +1,45 @@
+# Promise: a request head that is not complete within RequestHeadTimeout (10 s here) ends the
+# connection: with a 408 if a part of it had come, silently if nothing had. Neither a byte now
+# and then nor an earlier request on the connection changes that.
+use MPMX::Test;
+need_mpmx();
+
+my $get = "GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n";
+my $began = time;
+my %c = map { $_ => client() } qw(silent partial dripping second idle);
+$c{partial}->send("GET /whoami HTTP/1.1\r\nHost: loc");
+$c{second}->send($get . 'GET /who');
+is($c{second}->response->{status}, 200, 'a first request is answered');
+is($c{idle}->request('/whoami')->{status}, 200, 'an idle connection is not the subject');
+
+# one byte of a header line each half second
+my %ended;
+$c{dripping}->send("GET /whoami HTTP/1.1\r\nX-Drip: ");
+while (time - $began < seconds(20) && keys %ended < 4) {
+    for my $name (qw(silent partial dripping second)) {
+        next if $ended{$name};
+        if ($name eq 'dripping') {
+            $c{$name}->send('x');
+        }
+        $ended{$name} = time - $began unless $c{$name}->still_open;
+    }
+    sleep 0.5;
+}
+
+for my $name (qw(silent partial dripping second)) {
+    my $after = $ended{$name};
+    ok(defined $after, "$name: closed") or next;
+    cmp_ok($after, '>', 8, 'not before the timeout');
+    note(sprintf '%s: %.1f s', $name, $after);
+    my $text = $c{$name}{buf};
+    if ($name eq 'silent') {
+        is($text, '', 'without a word');
+    }
+    else {
+        like($text, qr/\AHTTP\/1\.1 408 /, 'with a 408');
+    }
+}
+ok($c{idle}->still_open, 'the idle connection has its own timeout');
+$_->close for values %c;
+
+done();

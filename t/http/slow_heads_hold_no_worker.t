@@ -1,0 +1,37 @@
+# Promise: 200 clients that drip their request heads hold no thread, on their first request and on
+# later ones; ordinary requests are served promptly meanwhile, and the slow ones when they
+# finish.
+use MPMX::Test;
+need_async();
+
+my $head = "GET /whoami HTTP/1.1\r\nHost: localhost\r\nX-Slow: indeed\r\n\r\n";
+my $n = 200;
+my @slow = map { MPMX::Client->new(port => port(), timeout => seconds(5)) } 1 .. $n;
+
+sub drip {
+    my $round = shift;
+    my $step = 8;
+    for (my $at = 0; $at < length $head; $at += $step) {
+        $_->send(substr $head, $at, $step) for @slow;
+        if ($at == 0) {
+            others_are_served("while heads drip, round $round", 30) or last;
+            my $busy = busy_workers();
+            ok(defined $busy && $busy <= 2, 'no thread waits for a head')
+                or diag('busy: ' . (defined $busy ? $busy : 'no answer'));
+        }
+        sleep 0.25;
+    }
+    my $served = 0;
+    my $until = time + seconds(10);
+    for my $c (@slow) {
+        ++$served if $c->response(timeout => time < $until ? $until - time : 0)->{status} == 200;
+    }
+    is($served, $n, "round $round: all slow ones are served in the end");
+    return $served == $n;
+}
+
+# the second round is on the same connections, now in keep-alive
+drip(1) && drip(2);
+$_->close for @slow;
+
+done();

@@ -1,0 +1,48 @@
+# Promise: the connection counts of mod_status follow what clients do, within moments: idle
+# keep-alive, writing, and closing connections, and those that have gone.
+use MPMX::Test;
+need_module('status');
+need_async();
+
+my $watch = client(undef, timeout => seconds(5));
+my $now;
+sub becomes {
+    my ($what, $is_so) = @_;
+    my $good = wait_until { $now = status_on($watch); $is_so->() } 6;
+    ok($good, $what) or diag(join ' ', map { "$_=$now->{$_}" } grep { /^Conns|Busy/ } sort keys %$now);
+}
+
+becomes('at rest: only the connection that asks', sub { $now->{ConnsTotal} <= 1 });
+
+my @idle = hold(20, sub { $_[0]->request('/small.bin') });
+becomes('20 idle connections', sub { $now->{ConnsAsyncKeepAlive} == 20 && $now->{ConnsTotal} == 21 });
+is($now->{BusyWorkers}, 1, 'which need no thread');
+
+$_->send("GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n") for @idle[0 .. 9];
+$_->response for @idle[0 .. 9];
+becomes('half of them had another request', sub { $now->{ConnsAsyncKeepAlive} == 20 });
+
+$_->close for splice @idle, 0, 12;
+becomes('12 of them have gone', sub { $now->{ConnsAsyncKeepAlive} == 8 && $now->{ConnsTotal} == 9 });
+
+my @writing = hold(5, sub { $_[0]->send_request('/bysendfile/huge.bin'); $_[0]->bytes(1000) });
+becomes('5 that do not read on', sub { $now->{ConnsAsyncWriting} == 5 && $now->{ConnsTotal} == 14 });
+$_->reset for @writing;
+becomes('and they have gone', sub { $now->{ConnsAsyncWriting} == 0 && $now->{ConnsTotal} == 9 });
+
+# the server waits for the client's end of the connection, up to 30 s as long as something comes
+my @closing = hold(5, sub { $_[0]->request('/small.bin', close => 1) });
+my $until = time + seconds(6);
+my $seen = 0;
+while (!$seen && time < $until) {
+    $_->send('more') for @closing;
+    $now = status_on($watch);
+    $seen = $now->{ConnsAsyncClosing} == 5;
+    sleep 0.1;
+}
+ok($seen, '5 that are being closed') or diag("ConnsAsyncClosing=$now->{ConnsAsyncClosing}");
+$_->close for @closing, @idle;
+becomes('all gone', sub { $now->{ConnsTotal} <= 1 && $now->{ConnsAsyncClosing} == 0 });
+$watch->close;
+
+done();

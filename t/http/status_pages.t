@@ -1,0 +1,47 @@
+# Promise: mod_status shows the truth, to people and to programs: the MPM's name, totals, workers
+# that add up, one line per process, and with ExtendedStatus the requests being served.
+use MPMX::Test;
+need_module('status');
+
+my %name = (event => 'event', worker => 'worker', winnt => 'WinNT');
+my $mpm = $ENV{MPMX_MPM} || 'event';
+my $threads = 32;
+
+my $before = status();
+is($before->{ServerMPM}, $name{$mpm}, 'the name of the MPM');
+is($before->{BusyWorkers} + $before->{IdleWorkers} + ($before->{GracefulWorkers} || 0), $threads,
+   'busy and idle workers add up');
+is(length $before->{Scoreboard}, $threads, 'the scoreboard has a letter for each');
+unlike($before->{Scoreboard}, qr/[^_SRWKDCLGI.]/, 'and knows them all');
+if ($mpm ne 'worker') {
+    is($before->{Processes}, $mpm eq 'winnt' ? 1 : 2, 'processes');
+    is($before->{Stopping}, 0, 'none of them stopping');
+    ok(defined $before->{$_}, "$_ is there")
+        for qw(ConnsTotal ConnsAsyncWriting ConnsAsyncKeepAlive ConnsAsyncClosing);
+}
+
+get('/large.bin') for 1 .. 10;
+my $after = status();
+cmp_ok($after->{'Total Accesses'}, '>=', $before->{'Total Accesses'} + 10, 'accesses are counted');
+cmp_ok($after->{'Total kBytes'}, '>=', $before->{'Total kBytes'} + 10 * 9765, 'and bytes');
+
+# what is going on right now
+my @c = map { client() } 1 .. 3;
+$_->send_request("/sleep?ms=2500&who=number-${\ fileno($_->fh)}") for @c;
+my $page = '';
+my $shown = wait_until {
+    $page = get('/server-status')->{body};
+    3 == grep { my $n = fileno $_->fh; $page =~ /GET \/sleep\?ms=2500&amp;who=number-$n HTTP/ } @c;
+} 2;
+ok($shown, 'the page shows the requests being served');
+like($page, qr/Server MPM: $name{$mpm}/, 'it names the MPM');
+like($page, qr/127\.0\.0\.1/, 'and the client');
+cmp_ok(status()->{BusyWorkers}, '>=', 4, 'their threads are busy');
+if ($mpm eq 'event') {
+    my @rows = $page =~ m{<tr><td>\d+</td><td>(\d+)</td><td>no}g;
+    is(scalar @rows, 2, 'a line for each process');
+}
+is(scalar(grep { $_->response->{status} == 200 } @c), 3, 'the requests end');
+$_->close for @c;
+
+done();

@@ -1,0 +1,54 @@
+# A child that is killed or crashes under load is replaced within two seconds,
+# and the other children go on serving: only requests that were in the dead
+# one are lost.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use MPMX::Server;
+use MPMX::Load;
+use Time::HiRes qw(time sleep);
+
+MPMX::Server->only_for(qw(event worker));
+
+my $srv = MPMX::Server->new(
+    handlers => 1,
+    sizing   => { StartServers => 3, ServerLimit => 4, ThreadsPerChild => 8, MaxRequestWorkers => 32,
+                  MinSpareThreads => 16, MaxSpareThreads => 32 },
+);
+$srv->start;
+ok($srv->wait_for(sub { $srv->children == 3 }, 10), 'three children');
+
+# Sanitizers have their own opinion of these signals.
+my @signals = $ENV{MPMX_SANITIZER_LOG} ? ('KILL') : qw(KILL SEGV ABRT);
+my $clients = 12;
+my $load = MPMX::Load->start(port => $srv->port, clients => $clients);
+for my $sig (@signals) {
+    sleep 1;
+    my ($victim) = $srv->children;
+    my $t0 = time;
+    kill $sig, $victim;
+    my ($bad, $gets, $took) = (0, 0, 0);
+    my $whole = $srv->wait_for(sub {
+        my @now = $srv->children;
+        $took ||= time - $t0 if @now >= 3 && !grep { $_ == $victim } @now;
+        $bad++ if $srv->get('/index.html', timeout => 5)->{status} != 200;
+        return ++$gets >= 20 && $took;
+    }, 10);
+    is($bad, 0, "SIG$sig: new connections are served at once");
+    ok($whole, "SIG$sig: back to three children");
+    cmp_ok($took, '<', 2 * MPMX::Server::slowness(), sprintf 'SIG%s: within two seconds (%.2f)', $sig, $took);
+}
+my $n = $load->stop;
+my $lost = $n->{reset} + $n->{eof};
+cmp_ok($lost, '<=', $clients * @signals, 'only connections of the dead children were lost') or diag(MPMX::Load->text($n));
+is($n->{refused} + $n->{timeout} + $n->{bad}, 0, 'no other failure') or diag(MPMX::Load->text($n));
+cmp_ok($n->{ok}, '>', 500, 'the load went on');
+
+my $r = $srv->get('/mpmxt/signal?9', timeout => 5);
+is($r->{status}, 0, 'a handler that crashes its process gets no answer out');
+ok($srv->wait_for(sub { $srv->children >= 3 }, 5), 'and its process is replaced');
+
+$srv->finish(qr/AH0005[12]: child pid \d+ exit signal/);
+done_testing;

@@ -1,0 +1,39 @@
+# ServerLimit and ThreadLimit size the scoreboard: a change at a restart, either
+# kind, is refused with a message (AH00501, AH00506) and the first value kept.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use MPMX::Server;
+
+MPMX::Server->only_for(qw(event worker));
+
+my ($servers, $threads) = MPMX::Server::mpm() eq 'worker' ? qw(AH00304 AH00309) : qw(AH00501 AH00506);
+my %size = (StartServers => 2, ServerLimit => 4, ThreadLimit => 16, ThreadsPerChild => 8, MaxRequestWorkers => 16);
+my $srv = MPMX::Server->new(handlers => 1, sizing => {%size});
+
+sub limits {
+    my %is = $srv->get('/mpmxt/query')->{body} =~ /^(\d+)=(\S+)/mg;
+    return "$is{4} servers, $is{5} threads";
+}
+
+$srv->start;
+is(limits(), '4 servers, 16 threads', 'as configured first');
+for my $sig (qw(USR1 HUP)) {
+    for my $change ([ServerLimit => 6, $servers], [ServerLimit => 3, $servers], [ThreadLimit => 32, $threads], [ThreadLimit => 8, $threads]) {
+        my ($name, $value, $message) = @$change;
+        my %old = map { $_ => 1 } $srv->children;
+        my $said = $srv->logged("$message: .*$name");
+        $srv->configure(sizing => { %size, $name => $value });
+        $srv->signal($sig);
+        ok($srv->wait_for(sub { my @now = $srv->children; @now && !grep { $old{$_} } @now }, 15), "$sig, $name $value: restarted");
+        cmp_ok($srv->logged("$message: .*$name"), '>', $said, "$message names $name");
+        is(limits(), '4 servers, 16 threads', 'the first values are kept');
+    }
+}
+my $bad = grep { $srv->get('/index.html')->{status} != 200 } 1 .. 50;
+is($bad, 0, 'still serving');
+
+$srv->finish;
+done_testing;

@@ -1,0 +1,45 @@
+# MaxRequestWorkers limits how many requests are handled at once, ServerLimit
+# how many children there are; reaching the limit is logged once (AH00484), the
+# requests beyond it wait and are served.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use MPMX::Server;
+
+MPMX::Server->only_for(qw(event worker));
+
+my $srv = MPMX::Server->new(
+    handlers => 1,
+    sizing   => { StartServers => 1, ServerLimit => 4, ThreadsPerChild => 4, MaxRequestWorkers => 8,
+                  MinSpareThreads => 4, MaxSpareThreads => 8 },
+);
+$srv->start;
+
+my @held = $srv->hold(8, 'full');
+is(scalar @held, 8, 'MaxRequestWorkers requests are being handled');
+my @more = map { my $c = $srv->connect; $c->send_request('/mpmxt/hold?full', close => 1); $c } 1 .. 3;
+my $full = MPMX::Server::mpm() eq 'worker' ? 'AH00286' : 'AH00484';
+ok($srv->wait_logged($full, 8), "$full tells that the limit is reached");
+like($srv->error_log, qr/$full: .*MaxRequestWorkers/, 'and names the directive');
+
+# Several maintenance rounds: the children must stay two, the message one.
+my $most = 0;
+my $begun = 0;
+my $until = time + 4;
+while (time < $until) {
+    my $n = $srv->children;
+    $most = $n if $n > $most;
+    $begun += $_->response_head(0.1) ? 1 : 0 for @more;
+}
+is($begun, 0, 'the requests beyond the limit wait');
+is($most, 2, 'MaxRequestWorkers / ThreadsPerChild children, not more');
+is($srv->logged($full), 1, 'logged once');
+
+is($srv->release('full', @held), 8, 'the running ones were answered');
+my $served = grep { my $r = $_->response(10); $r->{status} == 200 } @more;
+is($served, 3, 'and so were those that had to wait');
+
+$srv->finish;
+done_testing;

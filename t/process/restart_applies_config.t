@@ -1,0 +1,61 @@
+# A changed configuration really takes effect at the next restart, graceful or
+# not: sizes, timeouts, content and listening ports.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use MPMX::Server;
+
+MPMX::Server->only_for(qw(event worker));
+
+my $srv = MPMX::Server->new(handlers => 1, modules => ['alias'], listen => 2,
+                            sizing => { StartServers => 1, ServerLimit => 8, ThreadLimit => 32, ThreadsPerChild => 4, MaxRequestWorkers => 8 });
+my @all = @{ $srv->{ports} };
+
+sub mpm_says {
+    my %is = $srv->get('/mpmxt/query')->{body} =~ /^(\d+)=(\S+)/mg;
+    return "threads $is{6}, children $is{12}, limits $is{4} and $is{5}, spare $is{8} to $is{10}";
+}
+
+# Waits until the restart has been done; the same request may still reach an
+# old child before.
+sub restart {
+    my ($sig) = @_;
+    my %old = map { $_ => 1 } $srv->children;
+    $srv->signal($sig);
+    return ok($srv->wait_for(sub { my @now = $srv->children; @now && !grep { $old{$_} } @now }, 15), "$sig: all children are new");
+}
+
+$srv->configure(ports => [ $all[0] ]);
+$srv->start;
+is(mpm_says(), 'threads 4, children 2, limits 8 and 32, spare 8 to 32', 'as configured first');
+like($srv->connect(port => $all[1])->{error}, qr/refused/, 'one port');
+
+my $size = 4;
+for my $sig (qw(USR1 HUP)) {
+    $size += 4;
+    $srv->write("htdocs/new-$sig.txt", "new $sig");
+    $srv->configure(
+        ports  => [@all],
+        sizing => { StartServers => 1, ServerLimit => 8, ThreadLimit => 32, ThreadsPerChild => $size,
+                    MaxRequestWorkers => 3 * $size, MinSpareThreads => 5, MaxSpareThreads => 40 },
+        conf   => qq{Alias /moved.txt "\@DIR\@/htdocs/new-$sig.txt"\nKeepAliveTimeout 1\n},
+    );
+    restart($sig);
+    is(mpm_says(), "threads $size, children 3, limits 8 and 32, spare 5 to 40", "$sig: new sizes");
+    is($srv->get('/moved.txt')->{body}, "new $sig", "$sig: new content");
+    is($srv->get('/index.html', port => $all[1])->{status}, 200, "$sig: the new port answers");
+    my $c = $srv->connect;
+    is($c->request('/index.html')->{status}, 200, "$sig: an idle connection");
+    ok($c->closed_within(6), "$sig: is closed after the new KeepAliveTimeout");
+
+    $srv->configure(ports => [ $all[0] ], conf => '');
+    restart($sig);
+    is($srv->get('/moved.txt')->{status}, 404, "$sig: content gone again");
+    ok($srv->wait_for(sub { $srv->connect(port => $all[1])->{error} =~ /refused/ }, 5), "$sig: the port is closed again");
+    is($srv->get('/index.html')->{status}, 200, "$sig: the other one still answers");
+}
+
+$srv->finish;
+done_testing;

@@ -1,0 +1,39 @@
+# MinSpareThreads, MaxSpareThreads: the number of children grows while threads
+# are busy, so that spare ones remain, and shrinks again when they are not;
+# nobody's request is lost over it.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use MPMX::Server;
+
+MPMX::Server->only_for(qw(event worker));
+
+my $srv = MPMX::Server->new(
+    handlers => 1,
+    modules  => ['status'],
+    sizing   => { StartServers => 1, ServerLimit => 8, ThreadsPerChild => 4, MaxRequestWorkers => 32,
+                  MinSpareThreads => 4, MaxSpareThreads => 8 },
+);
+$srv->start;
+is(scalar $srv->children, 1, 'StartServers 1: one child');
+
+my @held = $srv->hold(16, 'busy');
+is(scalar @held, 16, '16 requests are being handled');
+ok($srv->wait_for(sub { $srv->children >= 5 }, 15), 'five children: 16 busy threads and 4 to spare')
+    or diag(scalar $srv->children . ' children');
+my $st = $srv->status;
+is($st->{BusyWorkers}, 17, 'mod_status counts the busy ones (and its own)');
+cmp_ok($st->{IdleWorkers}, '>=', 3, 'and the idle ones');
+
+is($srv->release('busy', @held), 16, 'all 16 were answered');
+ok($srv->wait_for(sub { $srv->children <= 2 }, 15), 'at most MaxSpareThreads remain')
+    or diag(scalar $srv->children . ' children');
+sleep 1;
+cmp_ok(scalar $srv->children, '>=', 1, 'and not fewer than MinSpareThreads');
+is($srv->get('/index.html')->{status}, 200, 'still serving');
+ok(!$srv->logged(qr/AH00484|AH03490/), 'no complaint about limits');
+
+$srv->finish;
+done_testing;
