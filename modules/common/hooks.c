@@ -50,16 +50,15 @@ static apr_status_t name_rivals(void *data)
 
 static int detach(ap_unixd_mpm_retained_data *httpd)
 {
+    int how = APR_PROC_DETACH_DAEMONIZE;
     apr_status_t rv;
-    int debug = ap_exists_config_define("DEBUG");
-    int no_detach = debug || ap_exists_config_define("NO_DETACH");
 
-    mpmx.one_process = debug || ap_exists_config_define("ONE_PROCESS");
-    if (httpd->module_loads != 2)
+    mpmx.one_process = ap_exists_config_define("ONE_PROCESS") || ap_exists_config_define("DEBUG");
+    if (httpd->module_loads != 2 || mpmx.one_process || ap_exists_config_define("FOREGROUND"))
         return OK;
-    if (mpmx.one_process || debug || ap_exists_config_define("FOREGROUND"))
-        return OK;
-    rv = apr_proc_detach(no_detach ? APR_PROC_DETACH_FOREGROUND : APR_PROC_DETACH_DAEMONIZE);
+    if (ap_exists_config_define("NO_DETACH"))
+        how = APR_PROC_DETACH_FOREGROUND;
+    rv = apr_proc_detach(how);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, NULL, APLOGNO(00496)
                      "cannot detach from the terminal");

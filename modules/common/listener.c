@@ -169,13 +169,14 @@ void mpmx_listeners_close(mpmx_child *child)
     pthread_mutex_unlock(&child->listen_lock);
 }
 
-/* AsyncRequestWorkerFactor (contract 6.10): connections that hold server memory, i.e.
- * neither waiting for their first head nor lingering, against threads and idle ones. */
+/* AsyncRequestWorkerFactor: connections with something in progress against threads and
+ * idle ones. Those that wait for a head (a first or a later one) or linger do not count:
+ * else idle clients could keep others out, or would have to be thrown out for them. */
 static int room(mpmx_child *child, int slack)
 {
     mpmx_crew *crew = &child->crew;
     int held = mpmx_crew_sum(crew, MPMX_COUNT_CONNECTIONS) - mpmx_crew_sum(crew, MPMX_COUNT_LINGER)
-             - mpmx_crew_sum(crew, MPMX_COUNT_GATED);
+             - mpmx_crew_sum(crew, MPMX_COUNT_GATED) - mpmx_crew_sum(crew, MPMX_COUNT_KEEPALIVE);
     int idle = mpmx_crew_idle(crew) - slack;
 
     if (idle < 0)
@@ -206,13 +207,28 @@ static int have_room(mpmx_child *child)
     return free_now > 0;
 }
 
-/* Out of descriptors or memory: the child lives on and tries again after a pause. */
+static int is_idle(const mpmx_conn *conn, int64_t now)
+{
+    (void)now;
+    return conn->state == MPMX_CONN_KEEPALIVE && !conn->buf_len;
+}
+
+/* Half of its KeepAliveTimeout is over. */
+static int is_long_idle(const mpmx_conn *conn, int64_t now)
+{
+    return is_idle(conn, now) && atomic_load(&conn->deadline.due) - now < conn->view.keepalive_ms / 2;
+}
+
+/* Out of descriptors or memory: idle connections give theirs to new ones, those first that
+ * have been idle for long; the child lives on and tries again after a pause. */
 static void shed(mpmx_child *child, int error)
 {
     int64_t now = mpmx_clock_coarse_ms();
 
     atomic_store(&child->shed_until, now + SHED_MS);
     mpmx_listeners_pause(child, MPMX_PAUSE_SHED);
+    if (!mpmx_conn_expire_all(child, is_long_idle))
+        mpmx_conn_expire_all(child, is_idle);
     pthread_mutex_lock(&child->listen_lock);
     if (!child->shed_logged || now - child->shed_logged >= SHED_LOG_MS) {
         child->shed_logged = now;

@@ -183,11 +183,26 @@ static ap_filter_t *core_filter(conn_rec *c)
     return f;
 }
 
+/* Reads `len` bytes at most from the filter without waiting. Returns how many. */
+static apr_size_t peek_or_take(mpmx_conn *conn, ap_filter_t *f, ap_input_mode_t mode, char *to,
+                               apr_size_t len)
+{
+    apr_size_t got = 0;
+
+    if (ap_get_brigade(f, conn->bb, mode, APR_NONBLOCK_READ, (apr_off_t)len) == APR_SUCCESS) {
+        got = len;
+        if (apr_brigade_flatten(conn->bb, to, &got) != APR_SUCCESS)
+            got = 0;
+    }
+    apr_brigade_cleanup(conn->bb);
+    return got;
+}
+
 int mpmx_netbucket_reclaim(mpmx_worker *w, mpmx_conn *conn)
 {
     conn_rec *c = conn->c;
     ap_filter_t *f = core_filter(c);
-    apr_size_t len = MPMX_SCRATCH, got = 0;
+    apr_size_t got;
 
     /* With a filter in between (TLS, PROXY protocol) the pending bytes may be in
      * there, already decoded: serve, as httpd does. */
@@ -195,14 +210,15 @@ int mpmx_netbucket_reclaim(mpmx_worker *w, mpmx_conn *conn)
         return 1;
     if (!conn->bb)
         conn->bb = apr_brigade_create(c->pool, c->bucket_alloc);
-    if (ap_get_brigade(f, conn->bb, AP_MODE_READBYTES, APR_NONBLOCK_READ, (apr_off_t)len) == APR_SUCCESS) {
-        got = len;
-        if (apr_brigade_flatten(conn->bb, w->scratch, &got) != APR_SUCCESS)
-            got = 0;
-    }
-    apr_brigade_cleanup(conn->bb);
-    if (!got)
+    /* Only what is no whole head may be taken out: everything else stays, in its order,
+     * where core will look for it. */
+    got = peek_or_take(conn, f, AP_MODE_SPECULATIVE, w->scratch, MPMX_SCRATCH);
+    if (!got || mpmx_conn_judge(conn, w->scratch, (uint32_t)got)) {
+        conn->input = NULL;
+        conn->input_len = 0;
         return 1;
+    }
+    peek_or_take(conn, f, AP_MODE_READBYTES, w->scratch, got);
     c->data_in_input_filters = 0;
-    return mpmx_conn_judge(conn, w->scratch, (uint32_t)got);
+    return 0;
 }

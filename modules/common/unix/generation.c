@@ -201,8 +201,6 @@ void mpmx_generation_maintain(mpmx_retained *all)
         if (all->hold_off > 0)
             all->hold_off--;
     }
-    if (mpmx_clock_coarse_ms() >= all->calm_at)
-        all->crashes = 0;
 }
 
 /* --- deaths ------------------------------------------------------------------------------ */
@@ -212,6 +210,8 @@ static void note_crash(mpmx_retained *all, const mpmx_proc *p, apr_exit_why_e wh
     int64_t now = mpmx_clock_coarse_ms(), pause = 100;
     int i;
 
+    if (now >= all->calm_at)
+        all->crashes = 0;
     all->calm_at = now + YOUNG_MS;
     if (++all->crashes <= CRASHES_AT_ONCE)
         return;
