@@ -52,6 +52,7 @@ typedef struct mpmx_child {
     /* the table of connection records: chunks of records by descriptor */
     mpmx_conn *_Atomic *chunk;
     unsigned chunks;
+    int fd_high;                 /* descriptors from here on are for handlers         */
     /* SUSPENDED connections, see suspend.c */
     pthread_mutex_t susp_lock;
     mpmx_conn *suspended;

@@ -35,11 +35,15 @@
 apr_status_t mpmx_conn_table_init(mpmx_child *child, apr_pool_t *pool)
 {
     struct rlimit limit;
-    rlim_t max = FD_MAX;
+    rlim_t max = FD_MAX, now = FD_MAX, spare = (rlim_t)mpmx.conf.threads_per_child * 2 + 8;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY
         && limit.rlim_max < max)
         max = limit.rlim_max;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+        && limit.rlim_cur < now)
+        now = limit.rlim_cur;
+    child->fd_high = (int)(now - (spare < now / 4 ? spare : now / 4));
     child->chunks = (unsigned)((max + CHUNK - 1) / CHUNK);
     /* From the system, not the pool: untouched pages of it cost nothing. */
     child->chunk = calloc(child->chunks, sizeof *child->chunk);

@@ -203,7 +203,7 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
     mpmx_wheel_advance(&child->wheel, now, mpmx_conn_visit, child);
     if (atomic_load(&child->paused) & MPMX_PAUSE_SHED) {
         if (now >= atomic_load(&child->shed_until))
-            mpmx_listeners_go_on(child, MPMX_PAUSE_SHED);
+            mpmx_listeners_try_again(child);
         until = atomic_load(&child->shed_until);
     }
     if (atomic_load_explicit(&child->crew.work_count, memory_order_relaxed) > 0)
@@ -267,9 +267,12 @@ static void sleep_well(mpmx_child *child, const struct timespec *ts, const sigse
     if (ppoll(pfd, child->control >= 0 ? 2 : 1, ts, mask) <= 0)
         return;
     if (pfd[0].revents) {
-        atomic_store(&child->rung, 0);   /* before reading: a later ring writes again */
+        /* First empty it: a ring in between finds `rung` set and writes nothing, but what
+         * it rang for is seen, because all that is looked at comes after this. The other
+         * way round its byte could be read away, and nobody could ring ever again. */
         while (read(child->bell[0], drop, sizeof drop) > 0)
             ;
+        atomic_store(&child->rung, 0);
     }
     if (child->control >= 0 && pfd[1].revents)
         listen_to_parent(child);

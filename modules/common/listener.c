@@ -219,16 +219,21 @@ static int is_long_idle(const mpmx_conn *conn, int64_t now)
     return is_idle(conn, now) && atomic_load(&conn->deadline.due) - now < conn->view.keepalive_ms / 2;
 }
 
-/* Out of descriptors or memory: idle connections give theirs to new ones, those first that
- * have been idle for long; the child lives on and tries again after a pause. */
+/* Idle connections give what they have to new ones, those first that are idle for long. */
+static void make_room(mpmx_child *child)
+{
+    if (!mpmx_conn_expire_all(child, is_long_idle))
+        mpmx_conn_expire_all(child, is_idle);
+}
+
+/* Out of descriptors or memory: the child lives on and tries again after a pause. */
 static void shed(mpmx_child *child, int error)
 {
     int64_t now = mpmx_clock_coarse_ms();
 
     atomic_store(&child->shed_until, now + SHED_MS);
     mpmx_listeners_pause(child, MPMX_PAUSE_SHED);
-    if (!mpmx_conn_expire_all(child, is_long_idle))
-        mpmx_conn_expire_all(child, is_idle);
+    make_room(child);
     pthread_mutex_lock(&child->listen_lock);
     if (!child->shed_logged || now - child->shed_logged >= SHED_LOG_MS) {
         child->shed_logged = now;
@@ -240,6 +245,20 @@ static void shed(mpmx_child *child, int error)
     }
     pthread_mutex_unlock(&child->listen_lock);
     mpmx_child_awake_at(child, now + SHED_MS);
+}
+
+void mpmx_listeners_try_again(mpmx_child *child)
+{
+    int fd = dup(child->bell[0]);
+
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 && fd < child->fd_high) {
+        mpmx_listeners_go_on(child, MPMX_PAUSE_SHED);
+        return;
+    }
+    make_room(child);
+    atomic_store(&child->shed_until, mpmx_clock_coarse_ms() + SHED_MS);
 }
 
 /* --- accepting -------------------------------------------------------------------- */
@@ -279,6 +298,10 @@ static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l)
     if (fd >= 0) {
         conn = mpmx_conn_open(w, fd, l, &peer);
         error = ENOMEM;
+        /* accept(2) gives the lowest number that is free: a high one says that handlers
+         * will soon find no descriptor for the files they serve. */
+        if (conn && fd >= child->fd_high)
+            shed(child, EMFILE);
     }
     atomic_fetch_sub(&child->accepting, 1);
     errno = error;

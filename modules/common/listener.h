@@ -40,6 +40,9 @@ apr_status_t mpmx_listeners_init(struct mpmx_child *child, ap_listen_rec *bucket
 void mpmx_listeners_pause(struct mpmx_child *child, int reason);
 void mpmx_listeners_go_on(struct mpmx_child *child, int reason);
 
+/* Goes on after MPMX_PAUSE_SHED if there are descriptors again, else later. Housekeeper. */
+void mpmx_listeners_try_again(struct mpmx_child *child);
+
 /* Closes this process's copies of all listening sockets. After pause(STOP). */
 void mpmx_listeners_close(struct mpmx_child *child);
 

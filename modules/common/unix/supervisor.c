@@ -243,7 +243,7 @@ static int restart(mpmx_retained *all)
 
 static int give_up(mpmx_retained *all)
 {
-    ap_log_error(APLOG_MARK, APLOG_ALERT, 0, mpmx.main,
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main,
                  "a child reported a fatal error while starting: the server stops; see the "
                  "messages above");
     ap_close_listeners();
