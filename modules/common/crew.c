@@ -8,7 +8,6 @@
 #include <string.h>
 #include "mpm_common.h"
 
-#define SUSPECT_US      900      /* serving the same report this long: worth a look  */
 #define UNKNOWN_US     1500      /* ... where the system cannot say if it sleeps     */
 #define LONG_US       10000      /* computing this long: others get a time slice     */
 #define RECHECK_TICKS    16      /* how often a blocked one is asked whether it still is */
@@ -322,8 +321,10 @@ static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly
         w->seen_serial = serial;
         w->seen_since_us = now;
     }
-    else if (!atomic_load(&w->blocked)) {
-        if (now - w->seen_since_us >= SUSPECT_US && look_at(crew, w, serial, now - w->seen_since_us)) {
+    /* At first sight: whoever is asleep within a millisecond of a report is asleep in a
+     * handler, and every tick that this is found out later, others wait. */
+    if (!atomic_load(&w->blocked)) {
+        if (look_at(crew, w, serial, now - w->seen_since_us)) {
             ++*newly;
             take_over(crew, w);
         }

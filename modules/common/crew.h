@@ -5,9 +5,9 @@
  * more of them run than there are cores for this child, the others stand by,
  * because every additional running thread costs context switches and cache
  * misses.  A thread that blocks in a handler does not count: the housekeeper's
- * tick (one millisecond, only while somebody serves) looks for workers that have
- * been serving the same report for more than a tick and are asleep for the
- * operating system, and lets one more run for each.
+ * tick (one millisecond, only while somebody serves) looks for workers that are
+ * serving a report and are asleep for the operating system, and lets one more run
+ * for each; so it does for one that has been computing for long.
  *
  *   allowed = base (cores for this child) + blocked + spare
  *

@@ -44,18 +44,23 @@ static int local_address(const mpmx_conn *conn, mpmx_peer *local)
 static apr_status_t make_socket(mpmx_conn *conn, apr_pool_t *pool)
 {
     apr_os_sock_info_t info;
+    apr_sockaddr_t *remote;
     mpmx_peer local;
+    apr_status_t rv;
 
     memset(&info, 0, sizeof info);
     info.os_sock = &conn->fd;
     info.family = conn->peer.sa.sa_family;
     info.type = SOCK_STREAM;
     info.protocol = APR_PROTO_TCP;
-    info.remote = &conn->peer.sa;
     if (!local_address(conn, &local))
         return APR_EGENERAL;             /* the client has reset it */
     info.local = &local.sa;
-    return apr_os_sock_make(&conn->sock, &info, pool);
+    rv = apr_os_sock_make(&conn->sock, &info, pool);
+    /* Asks the kernel, and remembers (APR takes no remote address from us). Here, because
+     * create_connection closes the socket if the client has reset it meanwhile, and a
+     * closed descriptor's record would be somebody else's while we still hold it. */
+    return rv == APR_SUCCESS ? apr_socket_addr_get(&remote, APR_REMOTE, conn->sock) : rv;
 }
 
 /* Runs when c->pool goes away. Normally by us; but a module may end a connection that
