@@ -97,7 +97,7 @@ static void leave_process(mpmx_child *child, int code)
         mpmx_run_child_stopping(child->pool, 0);
     child->told_stopping = 1;
     apr_pool_destroy(child->pool);
-    if (mpmx.one_process)
+    if (mpmx.one_process && geteuid() == child->started_as)
         ap_remove_pid(mpmx.pconf, ap_pid_fname);
     exit(code);
 }
@@ -194,6 +194,7 @@ void mpmx_child_main(int slot, int bucket, int control)
     child->control = control;
     child->server = mpmx.main;
     child->max_accepted = ap_max_requests_per_child > 0 ? ap_max_requests_per_child : 0;
+    child->started_as = geteuid();
     mpmx.child = child;
     start_process(child);
     apr_pool_create(&pruntime, mpmx.pconf);

@@ -36,6 +36,7 @@ typedef struct mpmx_child {
     apr_pool_t *pool;            /* pchild                                            */
     apr_pool_t *pconns;          /* parent of the connections' pools                  */
     int slot;                    /* process slot in the scoreboard                    */
+    uid_t started_as;
     int control;                 /* socket to the parent, or -1 (one process mode)    */
     _Atomic int phase;           /* mpmx_phase; only ever grows                       */
     mpmx_listener *listener;
@@ -65,6 +66,8 @@ typedef struct mpmx_child {
     mpmx_phase acted;            /* phase whose consequences have been drawn          */
     int64_t published;           /* coarse ms                                         */
     int64_t drain_since;
+    int64_t orphan_until;        /* coarse ms; the parent is gone                     */
+    int64_t outdated_since;      /* coarse ms; a newer generation is said to run      */
     int told_stopping;           /* child_stopping hook was run with graceful         */
 } mpmx_child;
 

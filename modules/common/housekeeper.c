@@ -29,7 +29,8 @@
 #define SUSPENDED_MS      100    /* how often unfinished SUSPENDED ones are looked at  */
 #define THREADS_MS       1000    /* how often missing threads are tried again          */
 #define STOP_GRACE_MS    2000    /* what a handler gets to notice that its socket is shut */
-#define ORPHAN_GRACE_MS  2000    /* the same, after the parent's death                 */
+#define ORPHAN_GRACE_MS  2000    /* to finish requests after the parent's death         */
+#define OUTDATED_MS     30000    /* an old generation that nobody tells to drain        */
 
 /* --- the bell ----------------------------------------------------------------------- */
 
@@ -53,6 +54,18 @@ static void say(mpmx_child *child, char word)
             ;
 }
 
+/* The parent is gone: let go of the ports at once, finish what is being answered if that
+ * does not take long, and end. */
+static void be_orphan(mpmx_child *child)
+{
+    if (child->orphan_until)
+        return;
+    child->orphan_until = mpmx_clock_coarse_ms() + ORPHAN_GRACE_MS;
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, child->server,
+                 "the parent process is gone, child %" APR_PID_T_FMT " ends", getpid());
+    mpmx_child_leave(child, MPMX_PHASE_ENDING);
+}
+
 static void listen_to_parent(mpmx_child *child)
 {
     char word;
@@ -67,11 +80,9 @@ static void listen_to_parent(mpmx_child *child)
             mpmx_child_leave(child, MPMX_PHASE_STOPPING);
     }
     else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, child->server,
-                     "the parent process is gone, child %" APR_PID_T_FMT " ends", getpid());
         close(child->control);
         child->control = -1;
-        mpmx_child_leave(child, MPMX_PHASE_STOPPING);
+        be_orphan(child);
     }
 }
 
@@ -80,9 +91,14 @@ static void obey_signals(mpmx_child *child)
     /* Set by core's handlers, which run in this thread only. */
     if (mpmx.retained->shutdown_pending) {
         mpmx.retained->shutdown_pending = 0;
-        mpmx_child_leave(child, mpmx.retained->is_ungraceful ? MPMX_PHASE_STOPPING
-                                                            : MPMX_PHASE_ENDING);
+        if (!mpmx.one_process && getppid() != mpmx.parent)
+            be_orphan(child);            /* the kernel's word of its death */
+        else
+            mpmx_child_leave(child, mpmx.retained->is_ungraceful ? MPMX_PHASE_STOPPING
+                                                                : MPMX_PHASE_ENDING);
     }
+    if (child->orphan_until && mpmx_clock_coarse_ms() >= child->orphan_until)
+        mpmx_child_leave(child, MPMX_PHASE_STOPPING);
 }
 
 /* --- phases --------------------------------------------------------------------------- */
@@ -187,8 +203,23 @@ static void set_base(mpmx_child *child)
     atomic_store(&child->crew.base, base < 1 ? 1 : base > cores ? cores : base);
 }
 
+/* A newer generation tells this one to drain as soon as it accepts. If none ever does,
+ * because the new configuration loads another MPM of the same name, time does. */
+static void check_generation(mpmx_child *child, int64_t now)
+{
+    global_score *global = ap_get_scoreboard_global();
+
+    if (!global || global->running_generation == mpmx.retained->my_generation)
+        return;
+    if (!child->outdated_since)
+        child->outdated_since = now;
+    else if (now - child->outdated_since >= OUTDATED_MS)
+        mpmx_child_leave(child, MPMX_PHASE_DRAINING);
+}
+
 static void publish(mpmx_child *child, int64_t now)
 {
+    check_generation(child, now);
     child->published = now;
     mpmx_scoreboard_publish(child);
     set_base(child);

@@ -23,31 +23,6 @@
 #define CREDIT         32
 #define QUEUE_UP        8        /* connections between two turns at the queue's end     */
 
-mpmx_accept_verdict mpmx_accept_judge(int error)
-{
-    switch (error) {
-    case EAGAIN:
-#if EWOULDBLOCK != EAGAIN
-    case EWOULDBLOCK:
-#endif
-        return MPMX_ACCEPT_NONE;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return MPMX_ACCEPT_SHED;
-    case EBADF:
-    case EINVAL:
-    case ENOTSOCK:
-    case EOPNOTSUPP:
-        return MPMX_ACCEPT_CLOSED;
-    default:
-        /* accept(2): Linux passes on errors of the new connection (ECONNABORTED, EPROTO,
-         * ENETDOWN, EHOSTUNREACH, ...) and firewalls add EPERM; the next may be fine. */
-        return MPMX_ACCEPT_RETRY;
-    }
-}
-
 static int bound_to_one(const apr_sockaddr_t *sa)
 {
     if (sa->family == APR_INET)

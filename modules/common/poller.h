@@ -51,7 +51,9 @@ apr_status_t mpmx_poller_arm(mpmx_poller *poller, mpmx_poll_entry *entry, int fd
  * Only the owner of the entry. */
 void mpmx_poller_forget(mpmx_poller *poller, mpmx_poll_entry *entry, int fd);
 
-/* Frees what a back-end allocated for an entry that will never be used again. */
+/* The descriptor of this entry is about to be closed: nothing more is reported for it.
+ * The entry may be armed again, for the next descriptor of that number; what a
+ * back-end allocated for it is kept for then.  Only the owner of the entry. */
 void mpmx_poller_release(mpmx_poller *poller, mpmx_poll_entry *entry);
 
 /* Reports of a listening socket, until mpmx_poller_unlisten(). Any thread, but

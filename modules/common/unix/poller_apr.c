@@ -65,13 +65,35 @@ struct mpmx_poller {
 
 enum { AWAKE, ASLEEP, RUNG };
 
+/* A pool that nobody else allocates from, so that it can do without its parent's lock. */
+static apr_status_t own_pool(apr_pool_t **pool, apr_pool_t *parent)
+{
+    apr_allocator_t *allocator;
+    apr_status_t rv = apr_allocator_create(&allocator);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = apr_pool_create_ex(pool, parent, NULL, allocator);
+    if (rv != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return rv;
+    }
+    apr_allocator_owner_set(allocator, *pool);
+    apr_pool_tag(*pool, "mpmx_poller");
+    return APR_SUCCESS;
+}
+
 apr_status_t mpmx_poller_create(mpmx_poller **poller, apr_pool_t *pool, int threads)
 {
     mpmx_poller *p = apr_pcalloc(pool, sizeof *p);
-    apr_allocator_t *allocator;
+    apr_pool_t *pset;
     apr_status_t rv;
 
-    rv = apr_pollset_create(&p->set, FETCH, pool, NEEDED);
+    /* Two pools: kqueue's and event ports' add allocates, under a lock of the pollset. */
+    if ((rv = own_pool(&p->pool, pool)) != APR_SUCCESS
+        || (rv = own_pool(&pset, pool)) != APR_SUCCESS)
+        return rv;
+    rv = apr_pollset_create(&p->set, FETCH, pset, NEEDED);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, rv, ap_server_conf,
                      "APR %s has no pollset that threads can share and wake up, its method here is "
@@ -79,17 +101,6 @@ apr_status_t mpmx_poller_create(mpmx_poller **poller, apr_pool_t *pool, int thre
                      apr_version_string(), apr_poll_method_defname());
         return rv;
     }
-    /* Used by one thread at a time, so it can do without the parent's lock. */
-    rv = apr_allocator_create(&allocator);
-    if (rv != APR_SUCCESS)
-        return rv;
-    rv = apr_pool_create_ex(&p->pool, pool, NULL, allocator);
-    if (rv != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return rv;
-    }
-    apr_allocator_owner_set(allocator, p->pool);
-    apr_pool_tag(p->pool, "mpmx_poller");
     pthread_mutex_init(&p->leader, NULL);
     pthread_mutex_init(&p->alloc_lock, NULL);
     p->threads = threads;
