@@ -148,6 +148,9 @@ static void start_process(mpmx_child *child)
         fail(child, rv, "no scoreboard");
     if (ap_run_drop_privileges(child->pool, child->server))
         leave_process(child, APEXIT_CHILDFATAL);
+    /* mod_unixd reports its failures with -1, which the hook takes for DECLINED. */
+    if (child->started_as == 0 && geteuid() == 0 && ap_unixd_config.user_id != 0)
+        fail(child, 0, "still running as root although User says otherwise, see above");
     if (!mpmx.one_process)
         mpmx_child_follow_parent();
     apr_setup_signal_thread();           /* modules' threads inherit a full mask */

@@ -16,7 +16,7 @@
 #include "scoreboard.h"
 #include "apr_thread_proc.h"
 
-#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 84)
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 83)
 #error "mpmx needs the headers of Apache httpd 2.4.37 or later"
 #endif
 

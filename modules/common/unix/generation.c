@@ -246,7 +246,7 @@ int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_wh
     mpmx_proc_remove(all, proc);
     if (result == APEXIT_CHILDFATAL && now_current && !was_leaving)
         return 1;
-    if (result == APEXIT_CHILDFATAL)
+    if (result == APEXIT_CHILDFATAL && !now_current)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, APLOGNO(00487)
                      "a child of an older generation (pid %" APR_PID_T_FMT ") could not start; "
                      "going on with the present one", gone.pid);
