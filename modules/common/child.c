@@ -50,6 +50,13 @@ static void handle(mpmx_worker *w, const mpmx_poll_event *event)
         mpmx_conn_ready(w, conn, event->events);
 }
 
+/* About to wait: a thread is idle now. */
+static void worker_ready(mpmx_worker *w)
+{
+    mpmx_scoreboard_worker_ready(w);
+    mpmx_listeners_check_room(w);
+}
+
 static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
 {
     mpmx_worker *w = data;
@@ -104,10 +111,14 @@ static void leave_process(mpmx_child *child, int code)
 
 static void fail(mpmx_child *child, apr_status_t rv, const char *what) __attribute__((noreturn));
 
+/* A shortage passes: the parent tries again later. Anything else would not get better. */
 static void fail(mpmx_child *child, apr_status_t rv, const char *what)
 {
-    ap_log_error(APLOG_MARK, APLOG_EMERG, rv, child->server, "a child cannot start: %s", what);
-    leave_process(child, APEXIT_CHILDFATAL);
+    int shortage = mpmx_accept_judge(rv) == MPMX_ACCEPT_SHED;
+
+    ap_log_error(APLOG_MARK, shortage ? APLOG_ERR : APLOG_EMERG, rv, child->server,
+                 "a child cannot start: %s", what);
+    leave_process(child, shortage ? APEXIT_CHILDSICK : APEXIT_CHILDFATAL);
 }
 
 /* --- the beginning ------------------------------------------------------------------- */
@@ -181,7 +192,7 @@ static void start_engine(mpmx_child *child, ap_listen_rec *bucket, apr_pool_t *p
     crew->child = child;
     crew->poller = child->poller;
     crew->kick = mpmx_child_kick;
-    crew->ready = mpmx_scoreboard_worker_ready;
+    crew->ready = worker_ready;
     crew->resubmit = resubmit;
     crew->main = worker_main;
     mpmx_crew_init(crew, mpmx.conf.threads_per_child, pruntime);

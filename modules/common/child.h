@@ -23,6 +23,9 @@ typedef enum {
 /* Words between parent and child over the control socket; one byte each. */
 #define MPMX_SAY_READY   'R'     /* child: accepting                                  */
 #define MPMX_SAY_LEAVING 'Q'     /* child: draining of its own accord                 */
+#define MPMX_SAY_FULL    'F'     /* child: does not accept for now                    */
+#define MPMX_SAY_LISTEN  'L'     /* parent: another child is full, look at the sockets */
+#define MPMX_SAY_NO_SLOT 'N'     /* parent: your slot is another process's now        */
 #define MPMX_SAY_DRAIN   '!'     /* parent: MPMX_PHASE_DRAINING                       */
 #define MPMX_SAY_END     '%'     /* parent: MPMX_PHASE_ENDING                         */
 #define MPMX_SAY_STOP    '$'     /* parent: MPMX_PHASE_STOPPING                       */
@@ -36,6 +39,7 @@ typedef struct mpmx_child {
     apr_pool_t *pool;            /* pchild                                            */
     apr_pool_t *pconns;          /* parent of the connections' pools                  */
     int slot;                    /* process slot in the scoreboard                    */
+    _Atomic int slot_lost;       /* it is another process's by now                    */
     uid_t started_as;
     int control;                 /* socket to the parent, or -1 (one process mode)    */
     _Atomic int phase;           /* mpmx_phase; only ever grows                       */
@@ -46,6 +50,7 @@ typedef struct mpmx_child {
     _Atomic int64_t shed_until;  /* coarse ms; when to try again after SHED           */
     int64_t shed_logged;
     _Atomic int accepting;       /* workers inside accept(2)                          */
+    mpmx_work last_accept;       /* see mpmx_listeners_leave()                        */
     _Atomic int credit;          /* connections to accept before room is counted anew */
     _Atomic unsigned accepted;   /* since start, for MaxConnectionsPerChild           */
     int max_accepted;            /* 0: no limit                                       */
@@ -81,6 +86,9 @@ void mpmx_child_follow_parent(void);
 
 /* Leaves RUNNING for a later phase; later calls can only go further. Any thread. */
 void mpmx_child_leave(mpmx_child *child, mpmx_phase phase);
+
+/* Says a word to the parent, if there is one. Any thread. */
+void mpmx_child_say(mpmx_child *child, char word);
 
 /* Wakes the housekeeper. Any thread. */
 void mpmx_child_kick(mpmx_child *child);

@@ -13,6 +13,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,21 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     mpmx_child *child = mpmx_child_of(w);
     mpmx_conn *conn = record_of(child, (unsigned)fd);
 
-    if (!conn && !(conn = make_record(child, (unsigned)fd))) {
+    if (!conn)
+        conn = make_record(child, (unsigned)fd);
+    /* A module may have closed a descriptor that it took from a connection before that
+     * connection's owner was done with the record: leave that alone. */
+    while (conn && conn->state != MPMX_CONN_FREE) {
+        int moved = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+
+        close(fd);
+        if ((fd = moved) < 0)
+            return NULL;
+        conn = record_of(child, (unsigned)fd);
+        if (!conn)
+            conn = make_record(child, (unsigned)fd);
+    }
+    if (!conn) {
         close(fd);
         return NULL;
     }
@@ -95,8 +110,12 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     conn->gated = listener->gated;
     conn->tls = listener->tls;
     conn->drained = conn->head_late = conn->notified = conn->closing = conn->linger_short = 0;
+    conn->proto_known = conn->dead = 0;
     conn->head_due = 0;
     conn->c = NULL;
+    conn->pool = NULL;
+    conn->sock = NULL;
+    conn->susp_prev = NULL;
     mpmx_gate_reset(&conn->gate);
     mpmx_count(w, MPMX_COUNT_CONNECTIONS, 1);
     return conn;
@@ -212,7 +231,6 @@ void mpmx_conn_retire(mpmx_worker *w, mpmx_conn *conn)
     mpmx_conn_drop_input(conn);
     mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
     mpmx_count(w, MPMX_COUNT_CONNECTIONS, -1);
-    mpmx_wheel_drop(&child->wheel, &conn->deadline);
     mpmx_poller_release(child->poller, &conn->poll);
     conn->state = MPMX_CONN_FREE;
     mpmx_listeners_check_room(w);
@@ -254,9 +272,14 @@ static int judge(mpmx_conn *conn, const char *bytes, uint32_t len)
 {
     mpmx_gate_kind kind = conn->tls ? MPMX_GATE_TLS : MPMX_GATE_HTTP;
 
-    if (conn->gated && mpmx_gate_feed(&conn->gate, kind, bytes, len) == MPMX_GATE_MORE
-        && len < BUF_MAX)
-        return 0;
+    if (conn->gated) {
+        mpmx_gate_verdict verdict = mpmx_gate_feed(&conn->gate, kind, bytes, len);
+
+        if (verdict == MPMX_GATE_MORE && len < BUF_MAX)
+            return 0;
+        if (verdict == MPMX_GATE_SERVE)  /* no HTTP/1: nothing to be judged later, either */
+            conn->gated = 0;
+    }
     conn->input = bytes;
     conn->input_len = len;
     return 1;
@@ -347,10 +370,13 @@ void mpmx_conn_ready(mpmx_worker *w, mpmx_conn *conn, unsigned events)
     case MPMX_CONN_KEEPALIVE:
         if (conn->gated)
             try_head(w, conn);
-        else
+        else {
+            conn->drained = 0;
             mpmx_serve(w, conn);
+        }
         break;
     case MPMX_CONN_WAITIO:
+        conn->drained = 0;
         mpmx_serve(w, conn);
         break;
     case MPMX_CONN_WRITING:
@@ -432,8 +458,13 @@ static int is_due(const mpmx_conn *conn, int64_t now)
 int64_t mpmx_conn_visit(mpmx_deadline *deadline, int64_t now, void *baton)
 {
     mpmx_conn *conn = (mpmx_conn *)((char *)deadline - offsetof(mpmx_conn, deadline));
-    int64_t due = atomic_load(&deadline->due);
+    int64_t due = atomic_load(&deadline->due);       /* before the state, see below */
 
+    /* A closed connection leaves its deadline in the wheel, where the next one on the same
+     * descriptor finds it; if there is none, it goes now. Either that next one sees that it
+     * is out and puts it in again, or we see the deadline it has set, and so its state. */
+    if (conn->state == MPMX_CONN_FREE)
+        return 0;
     if (due > now)
         return due;
     if (!claim_parked(conn, is_due, now))

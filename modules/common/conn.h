@@ -87,6 +87,8 @@ struct mpmx_conn {
     unsigned notified : 1;       /* modules were told that it is suspended            */
     unsigned closing : 1;        /* its pool is being cleared by us                   */
     unsigned linger_short : 1;
+    unsigned proto_known : 1;    /* c's protocol was looked at                        */
+    unsigned dead : 1;           /* its pool was destroyed by a module                */
     mpmx_poll_entry poll;
     mpmx_gate gate;
     int64_t head_due;            /* end of RequestHeadTimeout (0: no head begun) or of the

@@ -11,6 +11,8 @@
 #define UNKNOWN_US     1500      /* ... where the system cannot say if it sleeps     */
 #define LONG_US       10000      /* computing this long: others get a time slice     */
 #define RECHECK_TICKS    16      /* how often a blocked one is asked whether it still is */
+#define STATE_UNASKED   (-1)
+#define STATE_UNKNOWN   (-2)
 #define IDLE_TICKS        8      /* ticks without service before the ticking stops   */
 #define SHARED_BATCH      4      /* reports per call while several workers may run   */
 
@@ -38,7 +40,7 @@ void mpmx_crew_init(mpmx_crew *crew, int size, apr_pool_t *pool)
 
         w->slot = i;
         w->child = crew->child;
-        w->state_fd = -1;
+        w->state_fd = STATE_UNASKED;
         atomic_store(&w->state, MPMX_W_GONE);
         pthread_cond_init(&w->release, NULL);
     }
@@ -88,6 +90,13 @@ void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work)
         mpmx_poller_wake(crew->poller);
 }
 
+/* Wake-ups may merge into one, so whoever took work sees to the rest. */
+static void wake_for_work(mpmx_crew *crew)
+{
+    if (atomic_load(&crew->work_count) > 0 && atomic_load(&crew->waiting) > 0)
+        mpmx_poller_wake(crew->poller);
+}
+
 static mpmx_work *take_work(mpmx_crew *crew)
 {
     mpmx_work *work;
@@ -101,6 +110,7 @@ static mpmx_work *take_work(mpmx_crew *crew)
         atomic_fetch_sub(&crew->work_count, 1);
     }
     pthread_mutex_unlock(&crew->lock);
+    wake_for_work(crew);
     return work;
 }
 
@@ -179,12 +189,20 @@ static void end_service(mpmx_crew *crew, mpmx_worker *w)
     unmark_blocked(crew, w);
 }
 
+/* `allowed` may be short for the rest of a tick after blocked ones came back together:
+ * one always stays. */
+static int too_many(mpmx_crew *crew)
+{
+    int running = atomic_load_explicit(&crew->running, memory_order_relaxed);
+
+    return running > 1 && running > atomic_load_explicit(&crew->allowed, memory_order_relaxed);
+}
+
 static void stand_by(mpmx_crew *crew, mpmx_worker *w)
 {
     crew->ready(w);
     pthread_mutex_lock(&crew->lock);
-    if (atomic_load(&crew->running) > atomic_load(&crew->allowed)
-        && !atomic_load(&crew->leaving)) {
+    if (too_many(crew) && !atomic_load(&crew->leaving)) {
         atomic_fetch_sub(&crew->running, 1);
         atomic_store(&w->state, MPMX_W_STANDBY);
         w->released = 0;
@@ -259,8 +277,7 @@ int mpmx_crew_next(mpmx_worker *w, mpmx_poll_event *event, mpmx_work **work)
         }
         if (atomic_load(&crew->leaving))
             return 0;
-        if (atomic_load_explicit(&crew->running, memory_order_relaxed)
-            > atomic_load_explicit(&crew->allowed, memory_order_relaxed)) {
+        if (too_many(crew)) {
             stand_by(crew, w);
             continue;
         }
@@ -284,13 +301,21 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
 {
     int asleep;
 
-    if (w->state_fd < 0)
+    if (w->state_fd == STATE_UNASKED) {
         w->state_fd = mpmx_threadstate_open(atomic_load(&w->tid));
+        if (w->state_fd < 0)             /* no /proc: do not ask again each time */
+            w->state_fd = STATE_UNKNOWN;
+    }
     asleep = mpmx_threadstate_asleep(w->state_fd);
-    if (asleep == 0 && elapsed < LONG_US)
+    if (asleep == 1 && w->suspect_serial != serial) {
+        w->suspect_serial = serial;      /* a lock, a page: look again in a moment */
+        crew->interval_us = MPMX_TICK_SOON_US;
         return 0;
-    if (asleep < 0 && elapsed < UNKNOWN_US)
+    }
+    if ((asleep == 0 && elapsed < LONG_US) || (asleep < 0 && elapsed < UNKNOWN_US)) {
+        w->suspect_serial = 0;
         return 0;
+    }
     atomic_store(&w->blocked, asleep ? 1 : 2);
     atomic_fetch_add(&crew->blocked, 1);
     /* If it has come back meanwhile, it may have missed the mark. */
@@ -321,8 +346,7 @@ static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly
         w->seen_serial = serial;
         w->seen_since_us = now;
     }
-    /* At first sight: whoever is asleep within a millisecond of a report is asleep in a
-     * handler, and every tick that this is found out later, others wait. */
+    /* At first sight already: every tick that this is found out later, others wait. */
     if (!atomic_load(&w->blocked)) {
         if (look_at(crew, w, serial, now - w->seen_since_us)) {
             ++*newly;
@@ -353,6 +377,7 @@ int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
     int i, serving = 0, newly = 0;
 
     crew->ticks++;
+    crew->interval_us = MPMX_TICK_US;
     for (i = 0; i < crew->size; i++) {
         mpmx_worker *w = &crew->worker[i];
 
@@ -361,6 +386,7 @@ int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
     }
     atomic_store(&crew->allowed, allowed_now(crew, newly));
     release(crew, atomic_load(&crew->allowed));
+    wake_for_work(crew);
     crew->idle_ticks = serving ? 0 : crew->idle_ticks + 1;
     if (crew->idle_ticks < IDLE_TICKS || crew->spare_x16 > 0)
         return 1;

@@ -6,8 +6,9 @@
  * because every additional running thread costs context switches and cache
  * misses.  A thread that blocks in a handler does not count: the housekeeper's
  * tick (one millisecond, only while somebody serves) looks for workers that are
- * serving a report and are asleep for the operating system, and lets one more run
- * for each; so it does for one that has been computing for long.
+ * serving a report and are asleep for the operating system, twice within a quarter
+ * of a millisecond, and lets one more run for each; so it does for one that has been
+ * computing for long.
  *
  *   allowed = base (cores for this child) + blocked + spare
  *
@@ -43,6 +44,8 @@ struct mpmx_work {
     void (*run)(mpmx_worker *worker, mpmx_work *work);
 };
 
+#define MPMX_TICK_US      1000   /* between two ticks                                 */
+#define MPMX_TICK_SOON_US  250   /* ... when somebody was found asleep, to be sure    */
 #define MPMX_BATCH   32          /* reports taken from the poller in one call         */
 #define MPMX_SCRATCH 20480       /* bytes a worker can receive before it needs memory */
 #define MPMX_SPARE_POOLS 8
@@ -74,6 +77,7 @@ struct mpmx_worker {
     _Atomic int blocked;                 /* counted in crew->blocked                 */
     /* --- the housekeeper's ---------------------------------------------------- */
     unsigned seen_serial;
+    unsigned suspect_serial;             /* was asleep in that one at the last look  */
     int64_t seen_since_us;
     int state_fd;                        /* see threadstate.h                        */
     _Atomic int tid;
@@ -97,7 +101,6 @@ struct mpmx_crew {
     _Atomic int base;                    /* cores for this child                     */
     _Atomic int allowed;
     _Atomic int running;                 /* POLLING or SERVING                       */
-    _Atomic int waiting;                 /* in mpmx_poller_wait()                    */
     _Atomic int blocked;
     _Atomic int leaving;                 /* workers return from mpmx_crew_next()     */
     _Atomic int alive;                   /* threads that have started and not ended  */
@@ -105,7 +108,10 @@ struct mpmx_crew {
     int spare_x16;                       /* housekeeper's                            */
     int idle_ticks;
     unsigned ticks;
-    pthread_mutex_t lock;                /* the stack of those who stand by, `work`  */
+    int interval_us;                     /* until the next tick                      */
+    /* Changed by every worker around every wait: apart from what all only read. */
+    _Alignas(64) _Atomic int waiting;    /* in mpmx_poller_wait()                    */
+    _Alignas(64) pthread_mutex_t lock;   /* the stack of those who stand by, `work`  */
     mpmx_worker *standby;                /* last in, first out: warm caches          */
     mpmx_work *work_first, **work_last;
     _Atomic int work_count;

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "cores.h"
+#include "linger.h"
 #include "log.h"
 #include "scoreboard.h"
 #include "suspend.h"
@@ -24,12 +25,12 @@
 #include <sys/socket.h>
 #include "mpm_common.h"
 
-#define TICK_US          1000
 #define PUBLISH_MS         50
 #define SUSPENDED_MS      100    /* how often unfinished SUSPENDED ones are looked at  */
 #define THREADS_MS       1000    /* how often missing threads are tried again          */
 #define STOP_GRACE_MS    2000    /* what a handler gets to notice that its socket is shut */
 #define ORPHAN_GRACE_MS  2000    /* to finish requests after the parent's death         */
+#define ENDING_MS         200    /* between two looks for idle ones at a graceful stop */
 #define OUTDATED_MS     30000    /* an old generation that nobody tells to drain        */
 
 /* --- the bell ----------------------------------------------------------------------- */
@@ -47,7 +48,7 @@ void mpmx_child_awake_at(mpmx_child *child, int64_t when)
         mpmx_child_kick(child);
 }
 
-static void say(mpmx_child *child, char word)
+void mpmx_child_say(mpmx_child *child, char word)
 {
     if (child->control >= 0)
         while (send(child->control, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
@@ -78,6 +79,10 @@ static void listen_to_parent(mpmx_child *child)
             mpmx_child_leave(child, MPMX_PHASE_ENDING);
         else if (word == MPMX_SAY_STOP)
             mpmx_child_leave(child, MPMX_PHASE_STOPPING);
+        else if (word == MPMX_SAY_LISTEN)
+            mpmx_listeners_look(child);
+        else if (word == MPMX_SAY_NO_SLOT)
+            atomic_store(&child->slot_lost, 1);
     }
     else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
         close(child->control);
@@ -105,7 +110,8 @@ static void obey_signals(mpmx_child *child)
 
 static int is_idle(const mpmx_conn *conn, int64_t now)
 {
-    (void)now;
+    if (conn->state == MPMX_CONN_LINGER)     /* at the end, two seconds must do */
+        return now >= conn->head_due - LINGER_MS + LINGER_SHORT_MS;
     return (conn->state == MPMX_CONN_KEEPALIVE || conn->state == MPMX_CONN_NEW) && !conn->buf_len;
 }
 
@@ -131,11 +137,10 @@ static void stop_accepting(mpmx_child *child)
 {
     mpmx.retained->mpm_state = AP_MPMQ_STOPPING;
     child->drain_since = mpmx_clock_coarse_ms();
-    mpmx_listeners_pause(child, MPMX_PAUSE_STOP);
-    mpmx_listeners_close(child);
+    mpmx_listeners_leave(child);
     mpmx_scoreboard_quiescing(child->slot, 1);
     mark_threads(child);
-    say(child, MPMX_SAY_LEAVING);
+    mpmx_child_say(child, MPMX_SAY_LEAVING);
 }
 
 static void draw_consequences(mpmx_child *child)
@@ -151,8 +156,6 @@ static void draw_consequences(mpmx_child *child)
             child->told_stopping = 1;
         }
     }
-    if (phase == MPMX_PHASE_ENDING)
-        mpmx_conn_expire_all(child, is_idle);
     if (phase == MPMX_PHASE_STOPPING) {
         /* Once per transition: a forced end may follow a graceful one (2.3). */
         mpmx_run_child_stopping(child->pool, 0);
@@ -239,6 +242,11 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
     }
     if (atomic_load_explicit(&child->crew.work_count, memory_order_relaxed) > 0)
         atomic_store(&child->crew.tick_wanted, 1);       /* somebody must take it */
+    if (child->acted == MPMX_PHASE_ENDING) {
+        /* Again and again: one that was being served may have been parked after a look. */
+        mpmx_conn_expire_all(child, is_idle);
+        until = now + ENDING_MS;
+    }
     if (child->suspended) {
         mpmx_suspend_look(child);
         until = until < now + SUSPENDED_MS ? until : now + SUSPENDED_MS;
@@ -259,7 +267,7 @@ static int tick(mpmx_child *child, int64_t *last_us)
 
     if (!atomic_load(&child->crew.tick_wanted))
         return 0;
-    if (now - *last_us >= TICK_US * 7 / 8) {
+    if (now - *last_us >= child->crew.interval_us * 7 / 8) {
         *last_us = now;
         more = mpmx_crew_tick(&child->crew, now);
     }
@@ -279,8 +287,8 @@ static struct timespec span(mpmx_child *child, int64_t due, int ticking)
         us = (due - mpmx_clock_coarse_ms()) * 1000 + 4000;   /* the coarse clock is late */
     if (first != MPMX_NEVER && first - now_us < us)
         us = first - now_us;
-    if (ticking && us > TICK_US)
-        us = TICK_US;
+    if (ticking && us > child->crew.interval_us)
+        us = child->crew.interval_us;
     if (us < 0)
         us = 0;
     if (us > INT64_C(3600000000))
@@ -374,7 +382,7 @@ void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
     mpmx.retained->mpm_state = AP_MPMQ_RUNNING;
     publish(child, mpmx_clock_coarse_ms());
     mpmx_listeners_go_on(child, MPMX_PAUSE_START);
-    say(child, MPMX_SAY_READY);
+    mpmx_child_say(child, MPMX_SAY_READY);
     while (!is_done(child)) {
         obey_signals(child);
         atomic_store(&child->wake_at, INT64_MAX);    /* from here on: ring when it matters */
@@ -385,7 +393,7 @@ void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
         atomic_store(&child->wake_at, due);
         ts = span(child, due, ticking);
         if (child->acted >= MPMX_PHASE_DRAINING && ts.tv_sec >= 1)
-            ts.tv_sec = 1;               /* forgotten suspended ones are a matter of time */
+            ts = (struct timespec){ 1, 0 };  /* forgotten suspended ones are a matter of time */
         sleep_well(child, &ts, &mask);
     }
     dismiss(child, &mask);

@@ -12,8 +12,6 @@
 #include "http_core.h"
 
 #define FLUSH_US    (2 * APR_USEC_PER_SEC)   /* for the last bytes and the goodbye */
-#define LONG_MS     (30 * 1000)
-#define SHORT_MS    (2 * 1000)
 #define DRAIN_READS 8                        /* per report: 160 KB, then others' turn */
 
 /* Gives conn_rec and pool back and keeps the descriptor. */
@@ -96,7 +94,7 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
     int i;
 
     if (conn->state != MPMX_CONN_LINGER)
-        conn->head_due = now + (conn->linger_short ? SHORT_MS : LONG_MS);
+        conn->head_due = now + (conn->linger_short ? LINGER_SHORT_MS : LINGER_MS);
     for (i = 0; i < DRAIN_READS; i++) {
         ssize_t n = recv(conn->fd, w->scratch, MPMX_SCRATCH, 0);
 

@@ -10,6 +10,11 @@
 
 #include "conn.h"
 
+/* How long, counted from its beginning (contract 6.5); the short one for clients that have
+ * had their time, and while the child ends. */
+#define LINGER_MS       30000
+#define LINGER_SHORT_MS  2000
+
 /* Ends the conn_rec and begins the lingering close. Owner, worker; the connection is
  * no longer the caller's afterwards. */
 void mpmx_linger_start(mpmx_worker *w, mpmx_conn *conn);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #define LISTENER_TOKEN (UINT64_C(1) << 61)
 #define ACCEPT_MANY    16        /* per report, while this child has not more than others */
 #define ACCEPT_FEW      1
+#define ACCEPT_LAST    64        /* per socket, when leaving                              */
 #define SHED_MS       100        /* pause after running out of descriptors or memory     */
 #define SHED_LOG_MS 60000
 #define FAIR_MARGIN    16
@@ -124,26 +126,6 @@ void mpmx_listeners_go_on(mpmx_child *child, int reason)
     pthread_mutex_unlock(&child->listen_lock);
 }
 
-void mpmx_listeners_close(mpmx_child *child)
-{
-    int i;
-
-    /* Pausing keeps others from beginning an accept; those in one are about to leave. */
-    while (atomic_load(&child->accepting))
-        sched_yield();
-    pthread_mutex_lock(&child->listen_lock);
-    for (i = 0; i < child->listeners; i++) {
-        ap_listen_rec *rec = child->listener[i].rec;
-
-        if (rec->active) {
-            rec->active = 0;
-            apr_socket_close(rec->sd);
-        }
-    }
-    child->listeners = 0;
-    pthread_mutex_unlock(&child->listen_lock);
-}
-
 /* AsyncRequestWorkerFactor: connections with something in progress against threads and
  * idle ones. Those that wait for a head (a first or a later one) or linger do not count:
  * else idle clients could keep others out, or would have to be thrown out for them. */
@@ -208,6 +190,7 @@ static void shed(mpmx_child *child, int error)
 
     atomic_store(&child->shed_until, now + SHED_MS);
     mpmx_listeners_pause(child, MPMX_PAUSE_SHED);
+    mpmx_child_say(child, MPMX_SAY_FULL);
     make_room(child);
     pthread_mutex_lock(&child->listen_lock);
     if (!child->shed_logged || now - child->shed_logged >= SHED_LOG_MS) {
@@ -224,7 +207,7 @@ static void shed(mpmx_child *child, int error)
 
 void mpmx_listeners_try_again(mpmx_child *child)
 {
-    int fd = dup(child->bell[0]);
+    int fd = fcntl(child->bell[0], F_DUPFD_CLOEXEC, 0);
 
     if (fd >= 0)
         close(fd);
@@ -293,6 +276,71 @@ static int budget(mpmx_child *child)
     return ACCEPT_MANY;
 }
 
+/* Closes the sockets, after pausing for good. */
+static void close_all(mpmx_child *child)
+{
+    int i, patience = 100000;
+
+    /* Pausing keeps others from beginning an accept; those in one are about to leave, unless
+     * somebody has made the socket blocking: then it stays open, which harms nobody. */
+    while (atomic_load(&child->accepting)) {
+        if (!patience--)
+            return;
+        sched_yield();
+    }
+    pthread_mutex_lock(&child->listen_lock);
+    for (i = 0; i < child->listeners; i++) {
+        ap_listen_rec *rec = child->listener[i].rec;
+
+        if (rec->active) {
+            rec->active = 0;
+            apr_socket_close(rec->sd);
+        }
+    }
+    child->listeners = 0;
+    pthread_mutex_unlock(&child->listen_lock);
+}
+
+static void start_conn(mpmx_worker *w, mpmx_work *work)
+{
+    mpmx_conn_start(w, (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work)));
+}
+
+/* The kernel may have told this child alone of a connection (EPOLLEXCLUSIVE): whoever leaves
+ * takes with it what has arrived. */
+static void accept_last(mpmx_worker *w, mpmx_work *work)
+{
+    mpmx_child *child = mpmx_child_of(w);
+    int i, n;
+
+    (void)work;
+    mpmx_listeners_pause(child, MPMX_PAUSE_STOP);
+    for (i = 0; i < child->listeners && mpmx_child_phase(child) < MPMX_PHASE_STOPPING; i++)
+        for (n = 0; n < ACCEPT_LAST; n++) {
+            mpmx_listener *l = &child->listener[i];
+            mpmx_conn *conn;
+            mpmx_peer peer;
+            int fd = accept_one(l, &peer);
+
+            if (fd < 0)
+                break;
+            if ((conn = mpmx_conn_open(w, fd, l, &peer)) != NULL) {
+                conn->work.run = start_conn;
+                mpmx_crew_submit(&child->crew, &conn->work);
+            }
+        }
+    atomic_fetch_sub(&child->accepting, 1);
+    close_all(child);
+    mpmx_child_kick(child);
+}
+
+void mpmx_listeners_leave(mpmx_child *child)
+{
+    atomic_fetch_add(&child->accepting, 1);      /* not done before that is */
+    child->last_accept.run = accept_last;
+    mpmx_crew_submit(&child->crew, &child->last_accept);
+}
+
 /* The kernel wakes the process that has been waiting on the socket the longest, which
  * stays the same one for ever. Queueing up anew lets the others have their share. */
 static void queue_up(mpmx_child *child, mpmx_listener *l)
@@ -304,6 +352,14 @@ static void queue_up(mpmx_child *child, mpmx_listener *l)
         mpmx_poller_listen(child->poller, &l->poll, l->fd, mpmx_listener_token(child, l));
     }
     pthread_mutex_unlock(&child->listen_lock);
+}
+
+void mpmx_listeners_look(mpmx_child *child)
+{
+    int i;
+
+    for (i = 0; i < child->listeners; i++)
+        queue_up(child, &child->listener[i]);
 }
 
 /* Nonzero: that was the last one (MaxConnectionsPerChild). */
@@ -322,6 +378,25 @@ static int count_accepted(mpmx_child *child, mpmx_listener *l)
     return 0;
 }
 
+static void pause_when_full(mpmx_worker *w)
+{
+    mpmx_child *child = mpmx_child_of(w);
+
+    mpmx_listeners_pause(child, MPMX_PAUSE_FULL);
+    mpmx_child_say(child, MPMX_SAY_FULL);
+    mpmx_listeners_check_room(w);        /* room made just before the pause */
+}
+
+/* A socket that cannot be accepted on: it would be reported for ever. */
+static void forget(mpmx_child *child, mpmx_listener *l)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, errno, child->server,
+                 "cannot accept on %pI any more in this child", l->rec->bind_addr);
+    pthread_mutex_lock(&child->listen_lock);
+    mpmx_poller_unlisten(child->poller, &l->poll, l->fd);
+    pthread_mutex_unlock(&child->listen_lock);
+}
+
 void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
 {
     mpmx_child *child = mpmx_child_of(w);
@@ -331,14 +406,12 @@ void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
         mpmx_conn *conn;
         int last;
 
-        if (!have_room(child)) {
-            mpmx_listeners_pause(child, MPMX_PAUSE_FULL);
-            mpmx_listeners_check_room(w);        /* room made just before the pause */
-            return;
-        }
         conn = accept_conn(w, l);
         if (conn) {
             last = count_accepted(child, l);
+            /* After the accept: the kernel may have told nobody else of this one. */
+            if (!have_room(child))
+                pause_when_full(w);
             mpmx_conn_start(w, conn);
             if (last)
                 return;
@@ -349,6 +422,9 @@ void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
             break;
         case MPMX_ACCEPT_SHED:
             shed(child, errno);
+            return;
+        case MPMX_ACCEPT_CLOSED:
+            forget(child, l);
             return;
         default:
             return;

@@ -43,8 +43,12 @@ void mpmx_listeners_go_on(struct mpmx_child *child, int reason);
 /* Goes on after MPMX_PAUSE_SHED if there are descriptors again, else later. Housekeeper. */
 void mpmx_listeners_try_again(struct mpmx_child *child);
 
-/* Closes this process's copies of all listening sockets. After pause(STOP). */
-void mpmx_listeners_close(struct mpmx_child *child);
+/* Looks for connections that the kernel has told somebody else of. Any thread. */
+void mpmx_listeners_look(struct mpmx_child *child);
+
+/* Stops accepting for good: a worker takes what has arrived, then closes this process's
+ * copies of all listening sockets. Housekeeper. */
+void mpmx_listeners_leave(struct mpmx_child *child);
 
 /* Token of a listener's reports, and back (NULL: a connection's). */
 uint64_t mpmx_listener_token(struct mpmx_child *child, const mpmx_listener *listener);

@@ -173,14 +173,21 @@ int mpmx_netbucket_keep(mpmx_conn *conn)
     return 0;
 }
 
-/* The core's filter, the last of the chain: below TLS and whatever else. */
+/* The core's filter, if all above it pass bytes on as they are and keep none; else NULL:
+ * what is pending may be in one of them (TLS, PROXY protocol), already decoded. */
 static ap_filter_t *core_filter(conn_rec *c)
 {
-    ap_filter_t *f = c->input_filters;
+    static const char *const clear[] = { "reqtimeout", "log_input_output", NULL };
+    ap_filter_t *f;
+    int i;
 
-    while (f && f->next)
-        f = f->next;
-    return f;
+    for (f = c->input_filters; f && f->next; f = f->next) {
+        for (i = 0; clear[i] && strcasecmp(f->frec->name, clear[i]); i++)
+            ;
+        if (!clear[i])
+            return NULL;
+    }
+    return f && !strcasecmp(f->frec->name, "core_in") ? f : NULL;
 }
 
 /* Reads `len` bytes at most from the filter without waiting. Returns how many. */
@@ -204,10 +211,8 @@ int mpmx_netbucket_reclaim(mpmx_worker *w, mpmx_conn *conn)
     ap_filter_t *f = core_filter(c);
     apr_size_t got;
 
-    /* With a filter in between (TLS, PROXY protocol) the pending bytes may be in
-     * there, already decoded: serve, as httpd does. */
-    if (!conn->gated || !f || strcasecmp(f->frec->name, "CORE_IN"))
-        return 1;
+    if (!conn->gated || !f)
+        return 1;                        /* serve, as httpd does */
     if (!conn->bb)
         conn->bb = apr_brigade_create(c->pool, c->bucket_alloc);
     /* Only what is no whole head may be taken out: everything else stays, in its order,

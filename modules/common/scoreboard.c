@@ -9,11 +9,15 @@
 #include "apr_portable.h"
 #include "http_main.h"
 
+#define DRAIN_SLOTS_MIN  8
 #define DRAIN_SLOTS_MAX 64
 
 int mpmx_scoreboard_slots(int server_limit)
 {
-    return server_limit + (server_limit < DRAIN_SLOTS_MAX ? server_limit : DRAIN_SLOTS_MAX);
+    int drain = server_limit < DRAIN_SLOTS_MIN ? DRAIN_SLOTS_MIN
+              : server_limit > DRAIN_SLOTS_MAX ? DRAIN_SLOTS_MAX : server_limit;
+
+    return server_limit + drain;
 }
 
 int mpmx_scoreboard_fits(server_rec *s)
@@ -96,7 +100,7 @@ void mpmx_scoreboard_worker_start(mpmx_worker *w)
 
 void mpmx_scoreboard_worker_ready(mpmx_worker *w)
 {
-    if (w->status_ready)
+    if (w->status_ready || mpmx_child_of(w)->slot_lost)
         return;
     w->status_ready = 1;
     ap_update_child_status_from_indexes(mpmx_child_of(w)->slot, w->slot,
@@ -106,6 +110,8 @@ void mpmx_scoreboard_worker_ready(mpmx_worker *w)
 
 void mpmx_scoreboard_worker_end(mpmx_worker *w)
 {
+    if (mpmx_child_of(w)->slot_lost)
+        return;
     ap_update_child_status_from_indexes(mpmx_child_of(w)->slot, w->slot, SERVER_DEAD, NULL);
 }
 
@@ -114,7 +120,7 @@ void mpmx_scoreboard_publish(mpmx_child *child)
     process_score *ps = ap_get_scoreboard_process(child->slot);
     mpmx_crew *crew = &child->crew;
 
-    if (!ps)
+    if (!ps || child->slot_lost)
         return;
     ps->connections = (apr_uint32_t)mpmx_crew_sum(crew, MPMX_COUNT_CONNECTIONS);
     ps->keep_alive = (apr_uint32_t)mpmx_crew_sum(crew, MPMX_COUNT_KEEPALIVE);

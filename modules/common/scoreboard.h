@@ -10,7 +10,7 @@
 #include "child.h"
 #include "scoreboard.h"
 
-/* How many slots to ask for: ServerLimit, and as many again (up to a bound) for
+/* How many slots to ask for: ServerLimit, and as many again (8 to 64) for
  * processes that only finish what they have. */
 int mpmx_scoreboard_slots(int server_limit);
 

@@ -13,6 +13,7 @@
 #include "apr_portable.h"
 #include "apr_strings.h"
 #include "http_connection.h"
+#include "http_protocol.h"
 #include "http_vhost.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
@@ -80,6 +81,7 @@ static apr_status_t pool_gone(void *data)
 
         conn->c = NULL;
         conn->pool = NULL;
+        conn->sock = NULL;
         if (w) {
             mpmx_conn_retire(w, conn);
         }
@@ -209,6 +211,12 @@ static void park_io(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsi
 
 static void park_idle(mpmx_worker *w, mpmx_conn *conn)
 {
+    if (conn->gated && !conn->proto_known) {
+        /* HTTP/2 by prior knowledge begins like HTTP/1 and switches nothing. */
+        conn->proto_known = 1;
+        if (strcmp(ap_get_protocol(conn->c), AP_PROTOCOL_HTTP1))
+            conn->gated = 0;
+    }
     conn->view.cs.state = MPMX_CS_KEEPALIVE;
     conn->view.cs.sense = CONN_SENSE_DEFAULT;
     pause_modules(conn);
@@ -331,6 +339,10 @@ static void later(mpmx_worker *w, mpmx_work *work)
 void mpmx_serve(mpmx_worker *w, mpmx_conn *conn)
 {
     w->status_ready = 0;
+    if (!conn->input_len && conn->buf_len) {
+        conn->input = conn->buf;
+        conn->input_len = conn->buf_len;
+    }
     if (conn->c) {
         go_on(w, conn);
     }

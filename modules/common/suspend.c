@@ -29,6 +29,14 @@ void mpmx_suspend(mpmx_worker *w, mpmx_conn *conn)
 
     mpmx_conn_count(w, conn, MPMX_COUNT_SUSPENDED);
     pthread_mutex_lock(&child->susp_lock);
+    if (conn->dead) {                    /* a module's thread was faster than we */
+        pthread_mutex_unlock(&child->susp_lock);
+        conn->c = NULL;
+        conn->pool = NULL;
+        conn->sock = NULL;
+        mpmx_conn_retire(w, conn);
+        return;
+    }
     conn->state = MPMX_CONN_SUSPENDED;
     conn->susp_seen = 0;
     conn->susp_next = child->suspended;
@@ -48,6 +56,9 @@ int mpmx_suspend_drop(mpmx_child *child, mpmx_conn *conn)
     if (was) {
         unlink_conn(conn);
         conn->state = MPMX_CONN_SERVING;
+    }
+    else {
+        conn->dead = 1;
     }
     pthread_mutex_unlock(&child->susp_lock);
     return was;

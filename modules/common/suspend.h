@@ -20,8 +20,8 @@
 /* The owner puts a connection on the list; it is the module's from now on. Workers. */
 void mpmx_suspend(mpmx_worker *w, mpmx_conn *conn);
 
-/* Takes a connection off the list if it is on it: its pool is being destroyed by the
- * module. Any thread. */
+/* Takes a connection off the list, because its pool is being destroyed by the module; if
+ * it is not on it yet, remembers that for mpmx_suspend() and returns 0. Any thread. */
 int mpmx_suspend_drop(mpmx_child *child, mpmx_conn *conn);
 
 /* Continues the connections that their modules have finished. Any thread. */

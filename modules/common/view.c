@@ -9,6 +9,7 @@
 #include "log.h"
 #include "serve.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define JOIN_(a, b) a##b
@@ -25,10 +26,17 @@ void mpmx_view_attach(conn_rec *c, mpmx_view *view)
     ap_set_module_config(c->conn_config, &THIS_MODULE, view);
 }
 
+static int milliseconds(apr_interval_time_t t)
+{
+    apr_int64_t ms = apr_time_as_msec(t);
+
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
 void mpmx_view_timeouts(mpmx_view *view, server_rec *keepalive, server_rec *timeout)
 {
-    view->keepalive_ms = (int)apr_time_as_msec(keepalive->keep_alive_timeout);
-    view->timeout_ms = (int)apr_time_as_msec(timeout->timeout);
+    view->keepalive_ms = milliseconds(keepalive->keep_alive_timeout);
+    view->timeout_ms = milliseconds(timeout->timeout);
 }
 
 int mpmx_view_secondary(conn_rec *c, void *csd)

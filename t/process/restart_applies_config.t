@@ -13,11 +13,11 @@ my $srv = MPMX::Server->new(handlers => 1, modules => ['alias'], listen => 2,
                             sizing => { StartServers => 1, ServerLimit => 8, ThreadLimit => 32, ThreadsPerChild => 4, MaxRequestWorkers => 8 });
 my @all = @{ $srv->{ports} };
 
-# A scoreboard has ServerLimit slots and as many again (64 at most) for processes that only finish
+# A scoreboard has ServerLimit slots and as many again (8 to 64) for processes that only finish
 # what they have, see docs/internals/processes.md.
 sub mpm_says {
     my %is = $srv->get('/mpmxt/query')->{body} =~ /^(\d+)=(\S+)/mg;
-    $is{4} *= 2 if MPMX::Server->is_stock;
+    $is{4} += 8 if MPMX::Server->is_stock;
     return "threads $is{6}, children $is{12}, limits $is{4} and $is{5}, spare $is{8} to $is{10}";
 }
 

@@ -42,6 +42,50 @@ static unsigned random_below(uint64_t *state, unsigned limit)
 
 /* --- the wheel ------------------------------------------------------------------ */
 
+static mpmx_wheel wheel;
+
+/* The worst moment for a drop: the wheel is just looking at the deadline, cannot have it,
+ * and is about to put it back. */
+
+static mpmx_deadline looked_at;
+static _Atomic int looking, drop_returned;
+
+static int64_t look_slowly(mpmx_deadline *d, int64_t now, void *baton)
+{
+    const struct timespec ms = { 0, 1000000 };
+    int i;
+
+    (void)d;
+    (void)baton;
+    atomic_store(&looking, 1);
+    /* As it should be, drop waits for us; then this is not ended by it. */
+    for (i = 0; i < 100 && !atomic_load(&drop_returned); i++)
+        nanosleep(&ms, NULL);
+    return now + 1000;
+}
+
+static void *look(void *arg)
+{
+    mpmx_wheel_advance(&wheel, 1100, look_slowly, arg);
+    return NULL;
+}
+
+static int test_drop_while_looked_at(void)
+{
+    pthread_t thread;
+
+    mpmx_wheel_init(&wheel, 1000);
+    mpmx_wheel_set(&wheel, &looked_at, 1010);
+    pthread_create(&thread, NULL, look, NULL);
+    while (!atomic_load(&looking))
+        sched_yield();
+    mpmx_wheel_drop(&wheel, &looked_at);
+    atomic_store(&drop_returned, 1);
+    pthread_join(thread, NULL);
+    return ok(atomic_load(&looked_at.visit) == 0 && mpmx_wheel_next(&wheel) == MPMX_NEVER,
+              "what is dropped while the wheel looks at it is not put back");
+}
+
 enum { OWNED, ARMED, FIRED };
 #define ALIVE 0x600df00d
 
@@ -52,7 +96,6 @@ typedef struct record {
     int64_t fired_at;
 } record;
 
-static mpmx_wheel wheel;
 static _Atomic int owners_left = OWNERS, early, dead, late_by;
 static _Atomic int fired, dropped;
 
@@ -188,48 +231,6 @@ static void test_wheel(void)
     diag("%d came up, %d were dropped", atomic_load(&fired), atomic_load(&dropped));
 }
 
-/* The worst moment for a drop: the wheel is just looking at the deadline, cannot have it,
- * and is about to put it back. */
-
-static mpmx_deadline looked_at;
-static _Atomic int looking, drop_returned;
-
-static int64_t look_slowly(mpmx_deadline *d, int64_t now, void *baton)
-{
-    const struct timespec ms = { 0, 1000000 };
-    int i;
-
-    (void)d;
-    (void)baton;
-    atomic_store(&looking, 1);
-    /* As it should be, drop waits for us; then this is not ended by it. */
-    for (i = 0; i < 100 && !atomic_load(&drop_returned); i++)
-        nanosleep(&ms, NULL);
-    return now + 1000;
-}
-
-static void *look(void *arg)
-{
-    mpmx_wheel_advance(&wheel, 1100, look_slowly, arg);
-    return NULL;
-}
-
-static void test_drop_while_looked_at(void)
-{
-    pthread_t thread;
-
-    mpmx_wheel_init(&wheel, 1000);
-    mpmx_wheel_set(&wheel, &looked_at, 1010);
-    pthread_create(&thread, NULL, look, NULL);
-    while (!atomic_load(&looking))
-        sched_yield();
-    mpmx_wheel_drop(&wheel, &looked_at);
-    atomic_store(&drop_returned, 1);
-    pthread_join(thread, NULL);
-    ok(atomic_load(&looked_at.visit) == 0 && mpmx_wheel_next(&wheel) == MPMX_NEVER,
-       "what is dropped while the wheel looks at it is not put back");
-}
-
 /* --- timed callbacks --------------------------------------------------------------- */
 
 #define ADDERS 2
@@ -297,10 +298,12 @@ static void test_callbacks(void)
 
 int main(void)
 {
-    alarm(240);
+    alarm(120);
     apr_initialize();
-    test_wheel();
-    test_drop_while_looked_at();
+    if (test_drop_while_looked_at())
+        test_wheel();
+    else
+        diag("the other tests of the wheel are left out: they would use freed memory");
     test_callbacks();
     return tap_done();
 }

@@ -81,7 +81,7 @@ void mpmx_generation_begin(mpmx_retained *all)
     all->crashes = 0;
     all->next_spawn = 0;
     all->spawn_rate = 1;
-    start(all, want);
+    all->lost = want - start(all, want); /* what could not be started is tried again */
 }
 
 void mpmx_generation_retire_older(mpmx_retained *all)
@@ -99,6 +99,17 @@ typedef struct census {
     int children, idle, busy;
     mpmx_proc *idlest;           /* has the fewest connections                         */
 } census;
+
+/* Each bucket of listeners keeps a child, or connections to it would wait for ever. */
+static int may_go(mpmx_retained *all, const mpmx_proc *p)
+{
+    int i, others = 0;
+
+    for (i = 0; i < all->procs && mpmx.num_buckets > 1; i++)
+        others += &all->proc[i] != p && all->proc[i].bucket == p->bucket && current(&all->proc[i])
+                  && all->proc[i].phase == MPMX_PROC_RUNNING;
+    return mpmx.num_buckets <= 1 || others > 0;
+}
 
 static void count(mpmx_retained *all, census *c)
 {
@@ -124,7 +135,7 @@ static void count(mpmx_retained *all, census *c)
         if (!ps || !ps->not_accepting)   /* a full child's idle threads help nobody */
             c->idle += idle;
         c->busy += busy;
-        if (ps && (!c->idlest || ps->connections < fewest)) {
+        if (ps && may_go(all, p) && (!c->idlest || ps->connections < fewest)) {
             c->idlest = p;
             fewest = ps->connections;
         }

@@ -64,7 +64,10 @@ mpmx_proc *mpmx_proc_find(mpmx_retained *all, pid_t pid);
 /* Takes an entry out; pointers to others are void afterwards. */
 void mpmx_proc_remove(mpmx_retained *all, mpmx_proc *proc);
 
-/* Says a word to a child; a later word never goes back behind an earlier one. */
+/* Sends a word to a child that changes nothing about it. */
+void mpmx_proc_tell(mpmx_proc *proc, char word);
+
+/* Says to a child that it is to leave; a later word never goes back behind an earlier one. */
 void mpmx_proc_say(mpmx_proc *proc, char word);
 
 /* How many are in the current generation and not leaving. */

@@ -18,7 +18,9 @@
 #include <sys/syscall.h>
 #endif
 
-#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE)
+/* The number is that of the layout of mpmx_retained: a new DSO may replace this one over a
+ * restart. */
+#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-1"
 
 mpmx_retained *mpmx_retained_get(void)
 {
@@ -53,15 +55,20 @@ static int rank(int word)
     return word == MPMX_SAY_DRAIN ? 1 : word == MPMX_SAY_END ? 2 : word == MPMX_SAY_STOP ? 3 : 0;
 }
 
+void mpmx_proc_tell(mpmx_proc *proc, char word)
+{
+    if (proc->control >= 0)
+        while (send(proc->control, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+            ;
+}
+
 void mpmx_proc_say(mpmx_proc *proc, char word)
 {
     if (rank(word) <= rank(proc->told))
         return;
     proc->told = word;
     proc->phase = MPMX_PROC_LEAVING;
-    if (proc->control >= 0)
-        while (send(proc->control, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
-            ;
+    mpmx_proc_tell(proc, word);
 }
 
 int mpmx_procs_serving(mpmx_retained *all)
@@ -118,6 +125,7 @@ static int take_over_slot(mpmx_retained *all)
         return -1;
     slot = oldest->slot;
     oldest->slot = -1;
+    mpmx_proc_tell(oldest, MPMX_SAY_NO_SLOT);
     ap_run_child_status(mpmx.main, oldest->pid, oldest->generation, slot, MPM_CHILD_LOST_SLOT);
     ap_register_extra_mpm_process(oldest->pid, oldest->generation);
     return slot;

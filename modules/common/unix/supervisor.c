@@ -34,17 +34,10 @@ static const int kill_after_ms[KILL_ROUNDS] = { 3000, 5000, 7000, 9000 };
 
 /* --- what children say and how they end -------------------------------------------------- */
 
-static void hear(mpmx_retained *all, mpmx_proc *proc)
+static void take_word(mpmx_retained *all, mpmx_proc *proc, char word)
 {
-    char word;
-    ssize_t n = recv(proc->control, &word, 1, MSG_DONTWAIT);
+    int i;
 
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
-        close(proc->control);            /* ended, or about to */
-        proc->control = -1;
-    }
-    if (n != 1)
-        return;
     if (word == MPMX_SAY_READY && proc->phase == MPMX_PROC_STARTING) {
         proc->phase = MPMX_PROC_RUNNING;
         if (proc->generation == mpmx.retained->my_generation)
@@ -56,6 +49,28 @@ static void hear(mpmx_retained *all, mpmx_proc *proc)
             all->lost++;
         if (proc->slot >= 0)
             mpmx_scoreboard_quiescing(proc->slot, 2);
+    }
+    else if (word == MPMX_SAY_FULL) {
+        /* The kernel told only that child of connections that now wait for anybody. */
+        for (i = 0; i < all->procs; i++)
+            if (&all->proc[i] != proc && all->proc[i].phase == MPMX_PROC_RUNNING)
+                mpmx_proc_tell(&all->proc[i], MPMX_SAY_LISTEN);
+    }
+}
+
+static void hear(mpmx_retained *all, mpmx_proc *proc)
+{
+    char word[16];
+    ssize_t n, i;
+
+    do {
+        n = recv(proc->control, word, sizeof word, MSG_DONTWAIT);
+        for (i = 0; i < n; i++)
+            take_word(all, proc, word[i]);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        close(proc->control);            /* ended, or about to */
+        proc->control = -1;
     }
 }
 
@@ -231,6 +246,8 @@ static int restart(mpmx_retained *all)
     if (httpd->is_ungraceful) {
         all->carry = 0;
         reclaim(all);
+        if (httpd->shutdown_pending)     /* a stop while we waited: it would be forgotten */
+            return stop(all);
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, APLOGNO(00494)
                      "SIGHUP received.  Attempting to restart");
         return OK;
