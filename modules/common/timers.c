@@ -85,8 +85,7 @@ int64_t mpmx_wheel_set(mpmx_wheel *w, mpmx_deadline *d, int64_t due)
 
 void mpmx_wheel_drop(mpmx_wheel *w, mpmx_deadline *d)
 {
-    if (!atomic_load(&d->visit))
-        return;
+    /* Not without the lock: while the wheel looks at it, it is out, and comes back. */
     pthread_mutex_lock(&w->lock);
     if (atomic_load(&d->visit))
         unlink_from(w, d);

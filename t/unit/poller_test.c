@@ -155,6 +155,34 @@ static void test_armed_anew(void)
     close_peer(&p);
 }
 
+/* Both are ready, one has been given out. The other one's owner finds that its deadline has
+ * passed, reads what there is, and waits for more. */
+static void test_overtaken(void)
+{
+    peer p[2] = { { { NULL, 0 }, -1, -1 }, { { NULL, 0 }, -1, -1 } };
+    mpmx_poll_event event;
+    uint64_t other;
+    char byte;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        open_peer(&p[i]);
+        say(&p[i]);
+        mpmx_poller_arm(poller, &p[i].entry, p[i].fd, (uint64_t)i, MPMX_POLL_READ);
+    }
+    while (mpmx_poller_wait(poller, &event, 1) != 1)
+        ;
+    other = !event.token;
+    if (read(p[other].fd, &byte, 1) != 1)
+        diag("read: %s", strerror(errno));
+    mpmx_poller_arm(poller, &p[other].entry, p[other].fd, 20, MPMX_POLL_READ);
+    is_num(collect(16), 0, "what was ready for an earlier arming is not reported for a later one");
+    say(&p[other]);
+    ok(got_only(20, MPMX_POLL_READ), "but what comes after that");
+    for (i = 0; i < 2; i++)
+        close_peer(&p[i]);
+}
+
 static void test_closed(void)
 {
     peer p = { { NULL, 0 }, -1, -1 };
@@ -330,6 +358,7 @@ int main(void)
         return tap_done();
     test_one_shot();
     test_armed_anew();
+    test_overtaken();
     test_closed();
     test_many(1);
     test_many(7);
