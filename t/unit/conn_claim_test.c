@@ -4,8 +4,9 @@
  * its connection closed; and what is left of all that in the end is nothing.
  *
  * The records, crew, wheel, gate and poller are the real ones; in httpd's place are a few
- * lines that answer, wait again for a moment, or close, as chance will have it, with such
- * short timeouts that deadlines and reports meet all the time. Built with each poller.
+ * lines that answer, wait again, or close, as chance will have it. At first without timeouts,
+ * so that a lost report shows; then with so many that they and reports meet all the time.
+ * Built with each poller.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +29,8 @@
 
 #define WORKERS 4
 #define CLIENTS 6
-#define CONNECTIONS 250          /* one after the other, of each client */
-#define REQUESTS 12              /* at most, of each connection         */
+#define CONNECTIONS 150          /* one after the other, of each client, twice */
+#define REQUESTS 12              /* at most, of each connection                */
 #define FDS 4096
 
 mpmx_server mpmx;
@@ -38,9 +39,9 @@ static mpmx_child child;
 static mpmx_listener listener;
 static server_rec server;
 static apr_pool_t *pool;
-static _Atomic int owners[FDS], two_owners, served, timed_out, closed, clients_left = CLIENTS;
-static _Atomic int answers, ends, lost, broken;
-static _Atomic int housekeeping = 1;
+static _Atomic int owners[FDS], two_owners, served, timed_out;
+static _Atomic int answers, ends, lost, broken, groundless;
+static _Atomic int housekeeping = 1, disturbed;
 
 static unsigned random_below(uint64_t *state, unsigned limit)
 {
@@ -74,6 +75,8 @@ static void own(mpmx_conn *conn)
     if (atomic_fetch_add(&owners[conn->fd % FDS], 1))
         atomic_fetch_add(&two_owners, 1);
     conn->state = MPMX_CONN_SERVING;
+    if (chance(16) == 0)
+        sched_yield();
 }
 
 static void disown(mpmx_conn *conn)
@@ -85,9 +88,13 @@ static void end(mpmx_worker *w, mpmx_conn *conn)
 {
     conn->c = NULL;
     mpmx_conn_drop_input(conn);
-    atomic_fetch_add(&closed, 1);
     disown(conn);
     mpmx_conn_close(w, conn);
+}
+
+static int timeout_ms(unsigned most)
+{
+    return atomic_load(&disturbed) ? 1 + (int)chance(most) : 60000;
 }
 
 /* Waits for the next request, or for something else, or not at all. */
@@ -96,8 +103,8 @@ static void go_on(mpmx_worker *w, mpmx_conn *conn)
     static conn_rec some;
 
     conn->c = &some;
-    conn->view.keepalive_ms = 1 + (int)chance(20);
-    conn->view.timeout_ms = 1 + (int)chance(20);
+    conn->view.keepalive_ms = timeout_ms(20);
+    conn->view.timeout_ms = timeout_ms(20);
     switch (chance(10)) {
     case 0:
         end(w, conn);
@@ -105,19 +112,19 @@ static void go_on(mpmx_worker *w, mpmx_conn *conn)
     case 1:
     case 2:
         disown(conn);
-        mpmx_conn_park(w, conn, MPMX_CONN_WRITING, MPMX_POLL_WRITE, 1 + chance(10));
+        mpmx_conn_park(w, conn, MPMX_CONN_WRITING, MPMX_POLL_WRITE, timeout_ms(10));
         break;
     case 3:
     case 4:
         disown(conn);
-        mpmx_conn_park(w, conn, MPMX_CONN_WAITIO, chance(2) ? MPMX_POLL_READ : MPMX_POLL_WRITE, 1 + chance(10));
+        mpmx_conn_park(w, conn, MPMX_CONN_WAITIO, chance(2) ? MPMX_POLL_READ : MPMX_POLL_WRITE, timeout_ms(10));
         break;
     case 5:
         conn->c = NULL;
-        conn->head_due = mpmx_clock_coarse_ms() + 10;
+        conn->head_due = mpmx_clock_coarse_ms() + timeout_ms(10);
         shutdown(conn->fd, SHUT_WR);
         disown(conn);
-        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, 1 + chance(10));
+        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, timeout_ms(10));
         break;
     default:
         disown(conn);
@@ -197,7 +204,7 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
         return;
     }
     disown(conn);
-    mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, 1 + chance(10));
+    mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, timeout_ms(10));
 }
 
 /* --- in the place of the rest of the child --------------------------------------------------- */
@@ -244,6 +251,18 @@ static void resubmit(mpmx_worker *blocked, const mpmx_poll_event *event)
     }
 }
 
+/* A report that has been claimed must be about what its owner has been waiting for. */
+static int has_ground(const mpmx_conn *conn)
+{
+    struct pollfd pfd = { .fd = conn->fd, .events = POLLIN };
+
+    if (conn->state == MPMX_CONN_WRITING || conn->state == MPMX_CONN_WAITIO)
+        pfd.events = POLLOUT;
+    if (conn->state == MPMX_CONN_WAITIO)
+        pfd.events |= POLLIN;
+    return poll(&pfd, 1, 0) == 1;
+}
+
 /* Returns, instead of apr_thread_exit(): AddressSanitizer takes a thread that ends within APR,
  * which it does not know, for one that overwrites its stack. */
 static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
@@ -257,21 +276,19 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
     (void)thread;
     mpmx_crew_enter(w);
     while ((what = mpmx_crew_next(w, &event, &work)) != 0) {
-        if (what == 2)
+        if (what == 2) {
             work->run(w, work);
-        else if ((conn = mpmx_conn_claim(&child, event.token)) != NULL)
+        }
+        else if ((conn = mpmx_conn_claim(&child, event.token)) != NULL) {
+            if (!has_ground(conn))
+                atomic_fetch_add(&groundless, 1);
             mpmx_conn_ready(w, conn, event.events);
+        }
         if (chance(200) == 0)
             usleep(1500);                /* a blocking handler, for the crew */
     }
     mpmx_crew_leave(w);
     return NULL;
-}
-
-/* Those whose deadline is near are taken at once. */
-static int is_nearly_due(const mpmx_conn *conn, int64_t now)
-{
-    return atomic_load(&conn->deadline.due) <= now + 3;
 }
 
 static void *housekeeper(void *arg)
@@ -281,10 +298,26 @@ static void *housekeeper(void *arg)
     (void)arg;
     while (atomic_load(&housekeeping)) {
         mpmx_wheel_advance(&child.wheel, mpmx_clock_coarse_ms(), mpmx_conn_visit, &child);
-        if (chance(3) == 0)
-            mpmx_conn_expire_all(&child, is_nearly_due);
         mpmx_crew_tick(&child.crew, mpmx_clock_us());
         nanosleep(&tick, NULL);
+    }
+    return NULL;
+}
+
+/* Most of those that wait; only looks at what may be looked at without owning it. */
+static int is_due_soon(const mpmx_conn *conn, int64_t now)
+{
+    return atomic_load(&conn->deadline.due) <= now + 15;
+}
+
+/* As the housekeeper does when it is short of descriptors, but all the time. */
+static void *disturber(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&housekeeping)) {
+        if (atomic_load(&disturbed))
+            mpmx_conn_expire_all(&child, is_due_soon);
+        usleep(100 + chance(400));
     }
     return NULL;
 }
@@ -293,9 +326,9 @@ static int start(void)
 {
     mpmx_crew *crew = &child.crew;
 
-    server.timeout = apr_time_from_msec(500);
+    server.timeout = apr_time_from_sec(60);
     ap_server_conf = mpmx.main = child.server = &server;
-    mpmx.conf.head_timeout = 1;
+    mpmx.conf.head_timeout = 60;
     mpmx.conf.threads_per_child = WORKERS;
     mpmx.child = &child;
     atomic_store(&child.phase, MPMX_PHASE_RUNNING);
@@ -406,7 +439,6 @@ static void *client(void *arg)
             atomic_fetch_add(&ends, 1);
         close(fd);
     }
-    atomic_fetch_sub(&clients_left, 1);
     return NULL;
 }
 
@@ -431,13 +463,34 @@ static void check_sums(void)
     is_num(open, 0, "nobody owns anything");
 }
 
-static void stop(pthread_t keeper)
+static void run_clients(void)
+{
+    pthread_t thread[CLIENTS];
+    int i;
+
+    lost = two_owners = broken = groundless = served = answers = ends = timed_out = 0;
+    for (i = 0; i < CLIENTS; i++)
+        pthread_create(&thread[i], NULL, client, (void *)(intptr_t)(i + 1));
+    for (i = 0; i < CLIENTS; i++)
+        pthread_join(thread[i], NULL);
+    is_num(lost, 0, "each request was answered, or its connection closed");
+    is_num(two_owners, 0, "no connection had two owners");
+    is_num(broken, 0, "no part of a head was served");
+    is_num(wait_until_empty(), 0, "all connections are closed in the end");
+    is_num(groundless, 0, "no report was about something else");
+    check_sums();
+    diag("%d served, %d answers received, %d ended by the child; %d deadlines passed", atomic_load(&served),
+         atomic_load(&answers), atomic_load(&ends), atomic_load(&timed_out));
+}
+
+static void stop(pthread_t *keeper)
 {
     apr_status_t rv;
     int i;
 
     atomic_store(&housekeeping, 0);
-    pthread_join(keeper, NULL);
+    for (i = 0; i < 2; i++)
+        pthread_join(keeper[i], NULL);
     mpmx_crew_dismiss(&child.crew);
     for (i = 0; i < WORKERS; i++) {
         apr_thread_join(&rv, child.crew.worker[i].thread);
@@ -450,27 +503,20 @@ static void stop(pthread_t keeper)
 
 int main(void)
 {
-    pthread_t thread[CLIENTS], keeper;
-    int i;
+    pthread_t keeper[2];
 
     alarm(150);
     apr_initialize();
     apr_pool_create(&pool, NULL);
     if (!ok(start(), "a child starts"))
         return tap_done();
-    pthread_create(&keeper, NULL, housekeeper, NULL);
-    for (i = 0; i < CLIENTS; i++)
-        pthread_create(&thread[i], NULL, client, (void *)(intptr_t)(i + 1));
-    for (i = 0; i < CLIENTS; i++)
-        pthread_join(thread[i], NULL);
-    is_num(lost, 0, "each request was answered, or its connection closed");
-    is_num(two_owners, 0, "no connection had two owners");
-    is_num(broken, 0, "no part of a head was served");
-    is_num(wait_until_empty(), 0, "all connections are closed in the end");
-    check_sums();
-    diag("%d served, %d answers received, %d ended by the child; %d deadlines passed", atomic_load(&served),
-         atomic_load(&answers), atomic_load(&ends), atomic_load(&timed_out));
-    ok(answers > 100 && timed_out > 20, "it was lively");
+    pthread_create(&keeper[0], NULL, housekeeper, NULL);
+    pthread_create(&keeper[1], NULL, disturber, NULL);
+    run_clients();
+    ok(answers > 100 && timed_out == 0, "it was lively, by reports alone");
+    atomic_store(&disturbed, 1);
+    run_clients();
+    ok(answers > 100 && timed_out > 20, "it was lively, with reports and deadlines");
     stop(keeper);
     apr_pool_destroy(pool);
     apr_terminate();
