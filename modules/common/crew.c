@@ -307,6 +307,8 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
             w->state_fd = STATE_UNKNOWN;
     }
     asleep = mpmx_threadstate_asleep(w->state_fd);
+    if (atomic_load(&w->serial) != serial)
+        return 0;                        /* it came back meanwhile and sleeps in the poller */
     if (asleep == 1 && w->suspect_serial != serial) {
         w->suspect_serial = serial;      /* a lock, a page: look again in a moment */
         crew->interval_us = MPMX_TICK_SOON_US;
