@@ -65,6 +65,7 @@ typedef struct mpmx_view {
     request_rec *r;              /* being read or handled, or NULL                    */
     int keepalive_ms;            /* KeepAliveTimeout that applies now                 */
     int timeout_ms;              /* Timeout that applies now                          */
+    int last_request;            /* the client has said that it sends nothing more    */
 } mpmx_view;
 
 typedef union mpmx_peer {
@@ -88,6 +89,7 @@ struct mpmx_conn {
     unsigned closing : 1;        /* its pool is being cleared by us                   */
     unsigned linger_short : 1;
     unsigned proto_known : 1;    /* c's protocol was looked at                        */
+    unsigned no_more : 1;        /* view.last_request, for after the conn_rec         */
     unsigned dead : 1;           /* its pool was destroyed by a module                */
     mpmx_poll_entry poll;
     mpmx_gate gate;

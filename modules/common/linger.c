@@ -69,6 +69,8 @@ static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
         return;
     }
     at_once = say_goodbye(w, conn, &is_short);
+    /* TLS has a goodbye of its own to come, and so may a protocol that we do not know. */
+    conn->no_more = conn->view.last_request && conn->gated && !conn->tls;
     release(w, conn);
     if (at_once || gone || mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING) {
         mpmx_conn_close(w, conn);
@@ -100,8 +102,13 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (conn->no_more && conn->state != MPMX_CONN_LINGER) {
+                mpmx_conn_close(w, conn);
+                return;
+            }
             break;
+        }
         if (n <= 0) {
             mpmx_conn_close(w, conn);
             return;

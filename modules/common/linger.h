@@ -3,7 +3,9 @@
  * Closing a socket with unread input makes the kernel send a reset, which can destroy
  * the end of the response on its way (RFC 9112, 9.6).  So the sending side is shut
  * down first and input is read away until the client closes.  This needs neither the
- * conn_rec nor a thread: both are given back at once.
+ * conn_rec nor a thread: both are given back at once.  A client that has announced that
+ * it sends nothing more (plain HTTP, "Connection: close", no body) needs none of this:
+ * there is nothing that could be unread.
  */
 #ifndef MPMX_LINGER_H
 #define MPMX_LINGER_H

@@ -76,13 +76,26 @@ void mpmx_view_pre_read(request_rec *r, conn_rec *c)
     apr_pool_cleanup_register(r->pool, view, forget_request, apr_pool_cleanup_null);
 }
 
+/* RFC 9112, 9.6: who sends "Connection: close" sends no further request; without a body
+ * nothing at all will come. */
+static int is_last(const request_rec *r)
+{
+    const char *connection = apr_table_get(r->headers_in, "Connection");
+
+    return connection && ap_find_token(r->pool, connection, "close")
+        && !apr_table_get(r->headers_in, "Content-Length")
+        && !apr_table_get(r->headers_in, "Transfer-Encoding");
+}
+
 int mpmx_view_post_read(request_rec *r)
 {
     mpmx_view *view = mpmx_view_of(r->connection);
 
-    if (view)
+    if (view) {
+        view->last_request = is_last(r);
         mpmx_view_timeouts(view, r->server->keep_alive_timeout_set ? r->server
                                  : r->connection->base_server, r->server);
+    }
     return DECLINED;
 }
 
