@@ -76,13 +76,15 @@ void mpmx_view_pre_read(request_rec *r, conn_rec *c)
     apr_pool_cleanup_register(r->pool, view, forget_request, apr_pool_cleanup_null);
 }
 
-/* RFC 9112, 9.6: who sends "Connection: close" sends no further request; without a body
- * nothing at all will come. */
+/* RFC 9112, 9.6: who sends "Connection: close" sends no further request; without a body, a
+ * tunnel or another protocol to follow nothing at all will come. */
 static int is_last(const request_rec *r)
 {
     const char *connection = apr_table_get(r->headers_in, "Connection");
 
     return connection && ap_find_token(r->pool, connection, "close")
+        && r->method_number != M_CONNECT
+        && !apr_table_get(r->headers_in, "Upgrade")
         && !apr_table_get(r->headers_in, "Content-Length")
         && !apr_table_get(r->headers_in, "Transfer-Encoding");
 }

@@ -9,7 +9,8 @@
  *     /mpmxt/sleep?MS     "begun" at once, "done" after MS milliseconds
  *     /mpmxt/quiet?MS     answers after MS milliseconds, nothing before
  *     /mpmxt/hold?NAME    "held" at once, "done" when MpmxtMarks/NAME is gone (60 s at most)
- *     /mpmxt/id?MS        after MS: connection id, pid, thread and UNIQUE_ID
+ *     /mpmxt/id?MS        after MS: connection id, pid, thread, UNIQUE_ID, and from when to
+ *                         when that was (microseconds of the system's monotonic clock)
  *     /mpmxt/query        what the MPM answers to AP_MPMQ_* 1 to 19
  *     /mpmxt/stream?N     N blocks of 64 KiB, one each 20 ms, every byte its block's number
  *     /mpmxt/signal?N     the process sends itself signal N
@@ -28,6 +29,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *marks = "/nonexistent";
@@ -37,6 +39,15 @@ typedef int (*verb_fn)(request_rec *r, const char *arg);
 static int number(const char *arg)
 {
     return arg ? atoi(arg) : 0;
+}
+
+/* The same for all processes. */
+static apr_int64_t monotonic_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (apr_int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* Sends what there is now, so that the client knows the handler runs. */
@@ -79,10 +90,12 @@ static int do_id(request_rec *r, const char *arg)
 {
     const char *unique = apr_table_get(r->subprocess_env, "UNIQUE_ID");
     apr_os_thread_t self = apr_os_thread_current();
+    apr_int64_t from = monotonic_us();
 
     apr_sleep(apr_time_from_msec(number(arg)));
-    ap_rprintf(r, "id=%ld pid=%ld thread=%pT unique=%s\n", r->connection->id,
-               (long)getpid(), &self, unique ? unique : "-");
+    ap_rprintf(r, "id=%ld pid=%ld thread=%pT unique=%s from=%" APR_INT64_T_FMT " until=%"
+               APR_INT64_T_FMT "\n", r->connection->id, (long)getpid(), &self,
+               unique ? unique : "-", from, monotonic_us());
     return OK;
 }
 
