@@ -287,6 +287,35 @@ int mpmx_crew_next(mpmx_worker *w, mpmx_poll_event *event, mpmx_work **work)
     }
 }
 
+/* Gives what a blocked worker has fetched but not served to the others. */
+static void take_over(mpmx_crew *crew, mpmx_worker *w)
+{
+    mpmx_poll_event event;
+
+    while (take_report(w, &event))
+        if (event.token != MPMX_POLL_WAKE_TOKEN)
+            crew->resubmit(w, &event);
+}
+
+void mpmx_crew_rest(mpmx_worker *w)
+{
+    mpmx_crew *crew = (mpmx_crew *)w->child;
+
+    take_over(crew, w);
+    end_service(crew, w);
+    atomic_store_explicit(&w->state, MPMX_W_RESTING, memory_order_relaxed);
+    atomic_fetch_sub(&crew->running, 1);
+    release(crew, atomic_load_explicit(&crew->allowed, memory_order_relaxed));
+}
+
+void mpmx_crew_unrest(mpmx_worker *w)
+{
+    mpmx_crew *crew = (mpmx_crew *)w->child;
+
+    atomic_fetch_add(&crew->running, 1);
+    begin_service(crew, w);
+}
+
 void mpmx_crew_dismiss(mpmx_crew *crew)
 {
     atomic_store(&crew->leaving, 1);
@@ -326,16 +355,6 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
         return 0;
     }
     return 1;
-}
-
-/* Gives what a blocked worker has fetched but not served to the others. */
-static void take_over(mpmx_crew *crew, mpmx_worker *w)
-{
-    mpmx_poll_event event;
-
-    while (take_report(w, &event))
-        if (event.token != MPMX_POLL_WAKE_TOKEN)
-            crew->resubmit(w, &event);
 }
 
 static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly)

@@ -18,8 +18,14 @@
  * docs/internals/crew.md has the measurements behind this.
  *
  *   STANDBY --released--> POLLING --report--> SERVING --+--> POLLING
- *      ^                                                |
+ *      ^                                      |   ^     |
+ *      |                        mpmx_crew_rest|   |     |
+ *      |                                      v   |     |
+ *      |                                     RESTING    |
  *      +----------- running > allowed ------------------+
+ *
+ * A worker that is about to wait for its client says so (RESTING) and does not count
+ * as running from that moment on; nobody has to find out.
  */
 #ifndef MPMX_CREW_H
 #define MPMX_CREW_H
@@ -53,7 +59,8 @@ struct mpmx_work {
 enum { MPMX_COUNT_CONNECTIONS, MPMX_COUNT_KEEPALIVE, MPMX_COUNT_WRITING, MPMX_COUNT_LINGER,
        MPMX_COUNT_SUSPENDED, MPMX_COUNT_WAITIO, MPMX_COUNT_GATED, MPMX_COUNTS };
 
-typedef enum { MPMX_W_STANDBY, MPMX_W_POLLING, MPMX_W_SERVING, MPMX_W_GONE } mpmx_worker_state;
+typedef enum { MPMX_W_STANDBY, MPMX_W_POLLING, MPMX_W_SERVING, MPMX_W_RESTING, MPMX_W_GONE
+} mpmx_worker_state;
 
 struct mpmx_worker {
     /* --- written by this thread; the housekeeper only reads ----------------- */
@@ -132,6 +139,11 @@ void mpmx_crew_leave(mpmx_worker *worker);
 /* The next thing for this worker to do: either a report (returns 1 and fills *event)
  * or work (returns 2, *work). Returns 0 when the worker should end. */
 int mpmx_crew_next(mpmx_worker *worker, mpmx_poll_event *event, mpmx_work **work);
+
+/* This worker is going to wait in a system call for its client while it serves; and it is
+ * back, and computes. Others run meanwhile, and get the reports it has fetched. */
+void mpmx_crew_rest(mpmx_worker *worker);
+void mpmx_crew_unrest(mpmx_worker *worker);
 
 /* Hands `work` to some worker. Any thread. */
 void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work);

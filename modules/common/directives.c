@@ -85,7 +85,7 @@ static const char *not_here(cmd_parms *cmd, const char *arg, const char *range)
     return err ? apr_psprintf(cmd->pool, "%s ('%s'; %s, for the whole server)", err, arg, range) : NULL;
 }
 
-static const char *set_number(cmd_parms *cmd, const char *name, const char *arg)
+const char *mpmx_set_named(cmd_parms *cmd, const char *name, const char *arg)
 {
     const setting *set = settings;
     const char *err;
@@ -107,15 +107,7 @@ static const char *set_number(cmd_parms *cmd, const char *name, const char *arg)
 const char *mpmx_set_number(cmd_parms *cmd, void *dummy, const char *arg)
 {
     (void)dummy;
-    return set_number(cmd, cmd->cmd->name, arg);
-}
-
-const char *mpmx_set_max_clients(cmd_parms *cmd, void *dummy, const char *arg)
-{
-    (void)dummy;
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, NULL, APLOGNO(00521)
-                 "MaxClients is now called MaxRequestWorkers; the old name still works");
-    return set_number(cmd, "MaxRequestWorkers", arg);
+    return mpmx_set_named(cmd, cmd->cmd->name, arg);
 }
 
 const char *mpmx_set_factor(cmd_parms *cmd, void *dummy, const char *arg)
@@ -165,6 +157,7 @@ void mpmx_directives_reset(mpmx_config *conf)
     conf->max_request_workers = policy->server_limit * policy->threads_per_child;
     conf->worker_factor16 = FACTOR_DEFAULT * FACTOR_SCALE;
     conf->head_timeout = HEAD_DEFAULT;
+    conf->old_names = 0;
 }
 
 /* --- limits ------------------------------------------------------------------------------ */
@@ -177,7 +170,7 @@ typedef struct report {
 /* `nth` counts from the policy's first number; the form for the error log has the next. */
 static void warn(const report *to, int nth, const char *what)
 {
-    int number = mpmx_this_policy.first_log_number + nth;
+    int number = mpmx_this_policy.ah[MPMX_AH_FIRST_CLAMP] + nth;
 
     if (to->console)
         ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0, NULL, "AH%05d: WARNING: %s",
@@ -218,7 +211,7 @@ static void unchanged(const report *to, int nth, const char *name, int *value, i
     if (!to->console)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, to->s, "AH%05d: changing %s to %d from original "
                      "value of %d not allowed during restart",
-                     mpmx_this_policy.first_log_number + nth, name, *value, *first);
+                     mpmx_this_policy.ah[MPMX_AH_FIRST_CLAMP] + nth, name, *value, *first);
     *value = *first;
 }
 
@@ -255,6 +248,20 @@ static void check_workers(const report *to, mpmx_config *conf)
     }
 }
 
+/* One child: its threads are all there are. */
+static void single_child(mpmx_config *conf)
+{
+    conf->max_request_workers = conf->threads_per_child;
+    conf->children_limit = 1;
+}
+
+static void check_processes(const report *to, mpmx_config *conf)
+{
+    check_workers(to, conf);
+    at_least_one(to, 20, "StartServers", &conf->start_servers);
+    at_least_one(to, 22, "MinSpareThreads", &conf->min_spare_threads);
+}
+
 void mpmx_directives_check(mpmx_config *conf, int *first_server_limit, int *first_thread_limit,
                            int console, server_rec *s)
 {
@@ -269,7 +276,8 @@ void mpmx_directives_check(mpmx_config *conf, int *first_server_limit, int *firs
     unchanged(&to, 9, "ThreadLimit", &conf->thread_limit, first_thread_limit);
     at_most(&to, 10, "ThreadsPerChild", &conf->threads_per_child, conf->thread_limit, "ThreadLimit");
     at_least_one(&to, 12, "ThreadsPerChild", &conf->threads_per_child);
-    check_workers(&to, conf);
-    at_least_one(&to, 20, "StartServers", &conf->start_servers);
-    at_least_one(&to, 22, "MinSpareThreads", &conf->min_spare_threads);
+    if (policy->single)
+        single_child(conf);
+    else
+        check_processes(&to, conf);
 }

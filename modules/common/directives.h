@@ -16,7 +16,8 @@ void mpmx_directives_check(mpmx_config *conf, int *first_server_limit, int *firs
                            int console, server_rec *s);
 
 const char *mpmx_set_number(cmd_parms *cmd, void *dummy, const char *arg);
-const char *mpmx_set_max_clients(cmd_parms *cmd, void *dummy, const char *arg);
+/* As mpmx_set_number, for the setting of that name. */
+const char *mpmx_set_named(cmd_parms *cmd, const char *name, const char *arg);
 const char *mpmx_set_factor(cmd_parms *cmd, void *dummy, const char *arg);
 const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *arg);
 
@@ -31,9 +32,7 @@ const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *a
     AP_INIT_TAKE1("MaxSpareThreads", mpmx_set_number, NULL, RSRC_CONF, \
                   "Idle threads above which a child process is taken away"), \
     AP_INIT_TAKE1("MaxRequestWorkers", mpmx_set_number, NULL, RSRC_CONF, \
-                  "Threads of all child processes together, the most requests served at once"), \
-    AP_INIT_TAKE1("MaxClients", mpmx_set_max_clients, NULL, RSRC_CONF, \
-                  "The name of MaxRequestWorkers before 2.4")
+                  "Threads of all child processes together, the most requests served at once")
 
 /* For the threads of all three. */
 #define MPMX_THREAD_COMMANDS \

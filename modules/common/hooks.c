@@ -5,6 +5,7 @@
 #include "directives.h"
 #include "log.h"
 #include "netbucket.h"
+#include "old_names.h"
 #include "scoreboard.h"
 #include "serve.h"
 #include "suspend.h"
@@ -18,6 +19,7 @@
 #include "http_connection.h"
 #include "http_main.h"
 #include "http_protocol.h"
+#include "util_mutex.h"
 
 mpmx_server mpmx;
 
@@ -60,8 +62,7 @@ static int detach(ap_unixd_mpm_retained_data *httpd)
         how = APR_PROC_DETACH_FOREGROUND;
     rv = apr_proc_detach(how);
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, NULL, APLOGNO(00496)
-                     "cannot detach from the terminal");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, NULL, MPMX_AH(DETACH, "cannot detach from the terminal"));
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
@@ -72,7 +73,6 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     ap_unixd_mpm_retained_data *httpd = ap_unixd_mpm_get_retained_data();
     mpmx_retained *ours = mpmx_retained_get();
 
-    (void)pconf;
     (void)plog;
     (void)ptemp;
     mpmx.retained = httpd;
@@ -87,7 +87,9 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     ap_listen_pre_config();
     mpmx_directives_reset(&mpmx.conf);
     ap_extended_status = 0;              /* mod_status turns it on later */
-    return OK;
+    /* There is no such mutex here, but files say "Mutex sysvsem mpm-accept". */
+    return ap_mutex_register(pconf, AP_ACCEPT_MUTEX_TYPE, NULL, APR_LOCK_DEFAULT, 0) == APR_SUCCESS
+         ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* --- after it was read ----------------------------------------------------------------------- */
@@ -96,11 +98,13 @@ static int check_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, serv
 {
     mpmx_retained *ours = mpmx_retained_get();
 
+    int console = mpmx.retained->module_loads == 1;
+
     (void)p;
     (void)plog;
     (void)ptemp;
-    mpmx_directives_check(&mpmx.conf, &ours->first_server_limit, &ours->first_thread_limit,
-                          mpmx.retained->module_loads == 1, s);
+    mpmx_directives_check(&mpmx.conf, &ours->first_server_limit, &ours->first_thread_limit, console, s);
+    mpmx_old_names_report(&mpmx.conf, console, s);
     return OK;
 }
 
@@ -109,6 +113,8 @@ static void fit_buckets(mpmx_config *conf, int buckets)
 {
     int threads = conf->threads_per_child;
 
+    if (mpmx_this_policy.single)
+        return;
     if (conf->children_limit < buckets)
         conf->children_limit = buckets;
     if (conf->start_servers < buckets)
@@ -143,16 +149,16 @@ static int open_logs(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_
     mpmx.pconf = p;
     mpmx.main = s;
     if (ap_setup_listeners(s) < 1) {
-        ap_log_error(APLOG_MARK, APLOG_ALERT | to_console, 0, to_console ? NULL : s, APLOGNO(03272)
-                     "no listening sockets available, shutting down");
+        ap_log_error(APLOG_MARK, APLOG_ALERT | to_console, 0, to_console ? NULL : s,
+                     MPMX_AH(NO_LISTENERS, "no listening sockets available, shutting down"));
         return !OK;
     }
-    mpmx.num_buckets = mpmx.one_process ? 1
+    mpmx.num_buckets = mpmx.one_process || mpmx_this_policy.single ? 1
                      : mpmx.retained->was_graceful ? mpmx.retained->num_buckets : 0;
     rv = ap_duplicate_listeners(p, s, &mpmx.buckets, &mpmx.num_buckets);
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT | to_console, rv, to_console ? NULL : s, APLOGNO(03273)
-                     "cannot open the listening sockets of all buckets");
+        ap_log_error(APLOG_MARK, APLOG_CRIT | to_console, rv, to_console ? NULL : s,
+                     MPMX_AH(BUCKETS, "cannot open the listening sockets of all buckets"));
         return !OK;
     }
     mpmx.retained->num_buckets = mpmx.num_buckets;
@@ -196,6 +202,8 @@ static int query(int code, int *result, apr_status_t *rv)
     case AP_MPMQ_MAX_DAEMONS:         *result = conf->children_limit; break;
     case AP_MPMQ_MPM_STATE:
         *result = mpmx.retained ? mpmx.retained->mpm_state : AP_MPMQ_STARTING;
+        if (*result == AP_MPMQ_STOPPING && mpmx_serve_is_promised())
+            *result = AP_MPMQ_RUNNING;
         break;
     case AP_MPMQ_GENERATION:
         *result = mpmx.retained ? mpmx.retained->my_generation : 0;
@@ -231,11 +239,11 @@ void mpmx_register_hooks(apr_pool_t *pool)
     ap_hook_mpm_query(query, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_mpm_get_name(get_name, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_network_bucket(mpmx_netbucket_insert, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_read_request(mpmx_view_post_read, NULL, NULL, APR_HOOK_MIDDLE);
     if (mpmx_this_policy.async) {
         ap_hook_mpm_register_timed_callback(mpmx_timed_callback, NULL, NULL, APR_HOOK_MIDDLE);
         ap_hook_pre_connection(mpmx_view_secondary, NULL, NULL, APR_HOOK_REALLY_FIRST);
         ap_hook_protocol_switch(mpmx_view_protocol_switch, NULL, NULL, APR_HOOK_REALLY_FIRST);
         ap_hook_pre_read_request(mpmx_view_pre_read, NULL, NULL, APR_HOOK_MIDDLE);
-        ap_hook_post_read_request(mpmx_view_post_read, NULL, NULL, APR_HOOK_MIDDLE);
     }
 }

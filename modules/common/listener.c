@@ -62,11 +62,6 @@ apr_status_t mpmx_listeners_init(mpmx_child *child, ap_listen_rec *bucket, apr_p
         if (fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK) < 0)
             return errno;
         child->listeners++;
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, child->server,
-                     "listening on %pI: %s", rec->bind_addr,
-                     l->tls ? "a worker is used once a whole TLS record is there"
-                     : l->gated ? "a worker is used once a whole request head is there"
-                     : "a worker is used at once");
     }
     return APR_SUCCESS;
 }
@@ -136,6 +131,8 @@ static int room(mpmx_child *child, int slack)
              - mpmx_crew_sum(crew, MPMX_COUNT_GATED) - mpmx_crew_sum(crew, MPMX_COUNT_KEEPALIVE);
     int idle = mpmx_crew_idle(crew) - slack;
 
+    if (!mpmx_this_policy.async)
+        return idle;
     if (idle < 0)
         idle = 0;
     return crew->size + (int)((int64_t)idle * mpmx.conf.worker_factor16 / 16) - held;
@@ -146,7 +143,7 @@ void mpmx_listeners_check_room(mpmx_worker *w)
     mpmx_child *child = mpmx_child_of(w);
 
     if ((atomic_load_explicit(&child->paused, memory_order_relaxed) & MPMX_PAUSE_FULL)
-        && room(child, 1) > 0)
+        && room(child, child->crew.size > 1) > 0)
         mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
 }
 
@@ -155,6 +152,10 @@ void mpmx_listeners_check_room(mpmx_worker *w)
 static int have_room(mpmx_child *child)
 {
     int free_now;
+
+    /* A thread each, for as long as the client likes: not one too many. */
+    if (!mpmx_this_policy.async)
+        return room(child, 0) > 0;
 
     if (atomic_fetch_sub_explicit(&child->credit, 1, memory_order_relaxed) > 0)
         return 1;

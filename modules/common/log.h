@@ -20,4 +20,8 @@
 
 MPMX_USE_MODULE(MPMX_MODULE);
 
+/* Format and first argument of a message whose AH number is the MPM's own (mpmx.h):
+ * ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, MPMX_AH(STOP, "shutting down")) */
+#define MPMX_AH(which, format) "AH%05d: " format, mpmx_this_policy.ah[MPMX_AH_##which]
+
 #endif

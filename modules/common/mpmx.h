@@ -12,10 +12,25 @@
 #include "ap_listen.h"
 #include "unixd.h"
 
+/* Messages that administrators and their tools know by their AH number, which differs
+ * from MPM to MPM. */
+typedef enum {
+    MPMX_AH_DETACH, MPMX_AH_NO_LISTENERS, MPMX_AH_BUCKETS, MPMX_AH_CONFIGURED, MPMX_AH_BUILT,
+    MPMX_AH_STOP, MPMX_AH_GRACEFUL_STOP, MPMX_AH_GRACEFUL, MPMX_AH_RESTART, MPMX_AH_FORK,
+    MPMX_AH_FULL, MPMX_AH_NEARLY_FULL, MPMX_AH_BUSY, MPMX_AH_OLD_FATAL, MPMX_AH_CRASHES,
+    MPMX_AH_MAX_CLIENTS,
+    MPMX_AH_FIRST_CLAMP,         /* the first of the clamp messages (contract 3.5);
+                                    the others follow in the same order              */
+    MPMX_AHS
+} mpmx_ah;
+
 /* What one MPM is, as opposed to how it works. */
 typedef struct mpmx_policy {
     const char *name;            /* answer of mpm_get_name (contract 1.2)            */
-    int async;                   /* AP_MPMQ_IS_ASYNC: parks connections              */
+    int async;                   /* AP_MPMQ_IS_ASYNC: parks connections. Else one
+                                    keeps its thread from its first head on          */
+    int single;                  /* one child, and a second one only for the overlap
+                                    when it is replaced                              */
     int max_server_limit;        /* largest ServerLimit accepted                     */
     int max_thread_limit;        /* largest ThreadLimit accepted                     */
     int server_limit;            /* defaults of the directives ...                   */
@@ -24,8 +39,7 @@ typedef struct mpmx_policy {
     int threads_per_child;
     int min_spare_threads;
     int max_spare_threads;
-    int first_log_number;        /* AH number of the first clamp message (3.5); the
-                                    others follow in the same order                  */
+    int ah[MPMX_AHS];            /* AH numbers                                       */
 } mpmx_policy;
 
 extern const mpmx_policy mpmx_this_policy;
@@ -42,6 +56,8 @@ typedef struct mpmx_config {
     int children_limit;          /* derived: how many live children at most          */
     int worker_factor16;         /* AsyncRequestWorkerFactor x 16                    */
     int head_timeout;            /* RequestHeadTimeout, seconds                      */
+    unsigned old_names;          /* which names of httpd 2.2 were used, see
+                                    directives_old.c                                 */
 } mpmx_config;
 
 /* One bucket of listening sockets (ListenCoresBucketsRatio; else just one). */

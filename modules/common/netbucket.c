@@ -70,35 +70,68 @@ static void yield_input(apr_bucket *b, mpmx_conn *conn)
     conn->input_len = 0;
 }
 
+/* Waits until there is input. Others run meanwhile, if this is a worker. */
+static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout)
+{
+    struct pollfd pfd = { conn->fd, POLLIN, 0 };
+    mpmx_worker *w = mpmx_crew_self();
+    int n, error;
+
+    if (w)
+        mpmx_crew_rest(w);
+    do
+        n = poll(&pfd, 1, timeout < 0 ? -1 : (int)((timeout + 999) / 1000));
+    while (n < 0 && errno == EINTR);
+    error = errno;
+    if (w)
+        mpmx_crew_unrest(w);
+    return n > 0 ? APR_SUCCESS : n == 0 ? APR_TIMEUP : error;
+}
+
+/* The core knows that there is nothing yet: it has just looked (it says so where an MPM is
+ * not async, between two requests). Once only. */
+static int is_known_empty(mpmx_conn *conn)
+{
+    apr_int32_t empty = 0;
+
+    if (apr_socket_opt_get(conn->sock, APR_INCOMPLETE_READ, &empty) != APR_SUCCESS || !empty)
+        return 0;
+    apr_socket_opt_set(conn->sock, APR_INCOMPLETE_READ, 0);
+    return 1;
+}
+
 /* recv(2), waiting as long as the socket's timeout says if `block`. */
 static apr_status_t receive(mpmx_conn *conn, char *buf, apr_size_t *len, apr_read_type_e block)
 {
     apr_interval_time_t timeout = 0;
+    apr_size_t room = *len;
     ssize_t n;
 
+    *len = 0;
     if (block == APR_BLOCK_READ)
         apr_socket_timeout_get(conn->sock, &timeout);
+    if (timeout != 0 && is_known_empty(conn)) {
+        apr_status_t rv = await_input(conn, timeout);
+
+        if (rv != APR_SUCCESS)
+            return rv;
+    }
     for (;;) {
-        n = recv(conn->fd, buf, *len, 0);
+        n = recv(conn->fd, buf, room, 0);
         if (n >= 0) {
-            conn->drained = n > 0 && (apr_size_t)n < *len;
+            conn->drained = n > 0 && (apr_size_t)n < room;
             *len = (apr_size_t)n;
             return APR_SUCCESS;
         }
-        if (errno == EINTR)
-            continue;
         if ((errno == EAGAIN || errno == EWOULDBLOCK) && timeout != 0) {
-            struct pollfd pfd = { conn->fd, POLLIN, 0 };
-            int ms = timeout < 0 ? -1 : (int)((timeout + 999) / 1000);
+            apr_status_t rv = await_input(conn, timeout);
 
-            n = poll(&pfd, 1, ms);
-            if (n > 0 || (n < 0 && errno == EINTR))
-                continue;
-            *len = 0;
-            return n == 0 ? APR_TIMEUP : errno;
+            if (rv != APR_SUCCESS)
+                return rv;
         }
-        *len = 0;
-        return errno;
+        else if (errno != EINTR) {
+            return errno;
+        }
     }
 }
 

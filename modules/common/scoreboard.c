@@ -17,7 +17,8 @@ int mpmx_scoreboard_slots(int server_limit)
     int drain = server_limit < DRAIN_SLOTS_MIN ? DRAIN_SLOTS_MIN
               : server_limit > DRAIN_SLOTS_MAX ? DRAIN_SLOTS_MAX : server_limit;
 
-    return server_limit + drain;
+    /* Who replaces an only child needs a slot while that is still there. */
+    return server_limit + (mpmx_this_policy.single ? 1 : drain);
 }
 
 int mpmx_scoreboard_fits(server_rec *s)

@@ -10,8 +10,8 @@
 #include "child.h"
 #include "scoreboard.h"
 
-/* How many slots to ask for: ServerLimit, and as many again (8 to 64) for
- * processes that only finish what they have. */
+/* How many slots to ask for: ServerLimit, and as many again (8 to 64; with a single child
+ * one) for processes that only finish what they have. */
 int mpmx_scoreboard_slots(int server_limit);
 
 /* Is the running server's scoreboard laid out as the headers said that this module was

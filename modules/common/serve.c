@@ -118,7 +118,8 @@ static int begin(mpmx_worker *w, mpmx_conn *conn)
     conn->view.cs.state = MPMX_CS_PROCESSING;
     conn->view.cs.sense = CONN_SENSE_DEFAULT;
     mpmx_view_attach(c, &conn->view);
-    c->cs = &conn->view.cs;
+    if (mpmx_this_policy.async)
+        c->cs = &conn->view.cs;
     apr_pool_pre_cleanup_register(conn->pool, conn, pool_gone);
     ap_update_vhost_given_ip(c);
     mpmx_view_timeouts(&conn->view, c->base_server, c->base_server);
@@ -334,6 +335,26 @@ static void later(mpmx_worker *w, mpmx_work *work)
     mpmx_serve(w, (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work)));
 }
 
+/* --- not async: the thread stays with the connection ---------------------------------- */
+
+static __thread conn_rec *served;        /* by this thread, to its end */
+
+static void process_to_the_end(mpmx_worker *w, mpmx_conn *conn)
+{
+    served = conn->c;
+    if (!conn->c->aborted)
+        ap_run_process_connection(conn->c);
+    served = NULL;
+    mpmx_linger_start(w, conn);
+}
+
+int mpmx_serve_is_promised(void)
+{
+    /* Between the head of a response and the next request's; only HTTP/1 has that. */
+    return served && served->keepalive == AP_CONN_KEEPALIVE
+        && !strcmp(ap_get_protocol(served), AP_PROTOCOL_HTTP1);
+}
+
 /* --- entries ------------------------------------------------------------------------ */
 
 void mpmx_serve(mpmx_worker *w, mpmx_conn *conn)
@@ -352,7 +373,10 @@ void mpmx_serve(mpmx_worker *w, mpmx_conn *conn)
         if (!begin(w, conn))
             return;
     }
-    process(w, conn);
+    if (mpmx_this_policy.async)
+        process(w, conn);
+    else
+        process_to_the_end(w, conn);
 }
 
 static void serve_on(mpmx_worker *w, mpmx_conn *conn)

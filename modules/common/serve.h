@@ -12,6 +12,11 @@
 /* Runs module code on it: makes the conn_rec if there is none yet. */
 void mpmx_serve(mpmx_worker *w, mpmx_conn *conn);
 
+/* Has the client of the connection that this thread serves just been told that the connection
+ * is kept? Then the thread must wait for one more request, even in a child that ends: it is
+ * answered with "Connection: close". Where the MPM is not async; any thread. */
+int mpmx_serve_is_promised(void);
+
 /* Goes on with a response that could not be written in one go. */
 void mpmx_serve_write(mpmx_worker *w, mpmx_conn *conn);
 

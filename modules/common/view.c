@@ -44,7 +44,7 @@ int mpmx_view_secondary(conn_rec *c, void *csd)
     mpmx_view *view;
 
     (void)csd;
-    if (!c->master || (c->cs == NULL && !mpmx_this_policy.async))
+    if (!c->master)
         return DECLINED;
     /* mod_http2 copies its master's slots: without one of its own the stream would
      * write into the master's state while that runs elsewhere. */
@@ -93,7 +93,8 @@ int mpmx_view_post_read(request_rec *r)
 {
     mpmx_view *view = mpmx_view_of(r->connection);
 
-    if (view) {
+    /* Where the MPM is not async, a secondary connection has its master's. */
+    if (view && (!view->conn || view->conn->c == r->connection)) {
         view->last_request = is_last(r);
         mpmx_view_timeouts(view, r->server->keep_alive_timeout_set ? r->server
                                  : r->connection->base_server, r->server);

@@ -10,6 +10,7 @@
 #include "ap_listen.h"
 #include "directives.h"
 #include "mpmx.h"
+#include "old_names.h"
 
 const mpmx_policy mpmx_this_policy = {
     .name = "event",
@@ -22,7 +23,14 @@ const mpmx_policy mpmx_this_policy = {
     .threads_per_child = 25,
     .min_spare_threads = 75,
     .max_spare_threads = 250,
-    .first_log_number = 497
+    .ah = {
+        [MPMX_AH_DETACH] = 496, [MPMX_AH_NO_LISTENERS] = 3272, [MPMX_AH_BUCKETS] = 3273,
+        [MPMX_AH_CONFIGURED] = 489, [MPMX_AH_BUILT] = 490, [MPMX_AH_STOP] = 491,
+        [MPMX_AH_GRACEFUL_STOP] = 492, [MPMX_AH_GRACEFUL] = 493, [MPMX_AH_RESTART] = 494,
+        [MPMX_AH_FORK] = 481, [MPMX_AH_FULL] = 484, [MPMX_AH_NEARLY_FULL] = 10159,
+        [MPMX_AH_BUSY] = 486, [MPMX_AH_OLD_FATAL] = 487, [MPMX_AH_CRASHES] = 10392,
+        [MPMX_AH_MAX_CLIENTS] = 521, [MPMX_AH_FIRST_CLAMP] = 497
+    }
 };
 
 static const command_rec event_commands[] = {
@@ -31,6 +39,7 @@ static const command_rec event_commands[] = {
     MPMX_THREAD_COMMANDS,
     MPMX_ASYNC_COMMANDS,
     MPMX_COMMON_COMMANDS,
+    MPMX_OLD_PROCESS_COMMANDS,
     { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
 };
 

@@ -53,9 +53,8 @@ static int start(mpmx_retained *all, int n)
         int error = mpmx_spawn(all, least_used_bucket(all));
 
         if (error) {
-            ap_log_error(APLOG_MARK, APLOG_ERR, error, mpmx.main, APLOGNO(00481)
-                         "cannot create a child process (%d are there); trying again",
-                         all->procs);
+            ap_log_error(APLOG_MARK, APLOG_ERR, error, mpmx.main, MPMX_AH(FORK,
+                         "cannot create a child process (%d are there); trying again"), all->procs);
             /* Not at once: whatever is short needs time to come back. */
             all->next_spawn = mpmx_clock_coarse_ms() + 1000;
             break;
@@ -144,17 +143,19 @@ static void count(mpmx_retained *all, census *c)
 
 static void report_limit(mpmx_retained *all, const census *c)
 {
+    const char *directive = mpmx_this_policy.single ? "ThreadsPerChild" : "MaxRequestWorkers";
+
     if (all->reported_limit)
         return;
     all->reported_limit = 1;
     if (c->idle == 0)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, APLOGNO(00484)
-                     "server reached MaxRequestWorkers setting, consider raising the "
-                     "MaxRequestWorkers setting");
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, MPMX_AH(FULL,
+                     "server reached %s setting, consider raising the %s setting"),
+                     directive, directive);
     else
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, APLOGNO(10159)
-                     "server is within MinSpareThreads of MaxRequestWorkers, consider raising "
-                     "the MaxRequestWorkers setting");
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, MPMX_AH(NEARLY_FULL,
+                     "server is within MinSpareThreads of %s, consider raising the %s setting"),
+                     directive, directive);
 }
 
 static void grow(mpmx_retained *all, const census *c)
@@ -167,9 +168,9 @@ static void grow(mpmx_retained *all, const census *c)
         return;
     }
     if (n >= 8)
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, mpmx.main, APLOGNO(00486)
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, mpmx.main, MPMX_AH(BUSY,
                      "server seems busy (%d idle threads, MinSpareThreads is %d): starting %d "
-                     "children, there are %d", c->idle, mpmx.conf.min_spare_threads, n, c->children);
+                     "children, there are %d"), c->idle, mpmx.conf.min_spare_threads, n, c->children);
     start(all, n);
     if (all->hold_off > 0)
         all->hold_off--;
@@ -232,10 +233,10 @@ static void note_crash(mpmx_retained *all, const mpmx_proc *p, apr_exit_why_e wh
         pause = PAUSE_MAX_MS;
     all->next_spawn = now + pause;
     all->calm_at = all->next_spawn + YOUNG_MS;
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, APLOGNO(10392)
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, MPMX_AH(CRASHES,
                  "%d children in a row have ended abnormally, the last (pid %" APR_PID_T_FMT
                  ", %s) after %" APR_INT64_T_FMT " ms; the next one is started in %" APR_INT64_T_FMT
-                 " ms", all->crashes, p->pid, APR_PROC_CHECK_SIGNALED(why) ? "by a signal" : "by itself",
+                 " ms"), all->crashes, p->pid, APR_PROC_CHECK_SIGNALED(why) ? "by a signal" : "by itself",
                  (apr_int64_t)(now - p->born), (apr_int64_t)pause);
 }
 
@@ -258,9 +259,9 @@ int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_wh
     if (result == APEXIT_CHILDFATAL && now_current && !was_leaving)
         return 1;
     if (result == APEXIT_CHILDFATAL && !now_current)
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, APLOGNO(00487)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, MPMX_AH(OLD_FATAL,
                      "a child of an older generation (pid %" APR_PID_T_FMT ") could not start; "
-                     "going on with the present one", gone.pid);
+                     "going on with the present one"), gone.pid);
     abnormal = APR_PROC_CHECK_SIGNALED(why) || code != 0
             || (!was_leaving && mpmx_clock_coarse_ms() - gone.born < YOUNG_MS);
     if (now_current && !was_leaving)

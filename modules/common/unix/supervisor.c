@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #endif
 #include "process.h"
+#include "accept_filter.h"
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
@@ -203,16 +204,11 @@ static void reclaim(mpmx_retained *all)
     }
 }
 
-static void remove_pid_file(const char *why)
-{
-    ap_remove_pid(mpmx.pconf, ap_pid_fname);
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, "%s", why);
-}
-
 static int stop(mpmx_retained *all)
 {
     reclaim(all);
-    remove_pid_file(APLOGNO(00491) "caught SIGTERM, shutting down");
+    ap_remove_pid(mpmx.pconf, ap_pid_fname);
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, MPMX_AH(STOP, "caught SIGTERM, shutting down"));
     return DONE;
 }
 
@@ -223,7 +219,9 @@ static int graceful_stop(mpmx_retained *all)
 
     ap_close_listeners();
     say_to_all(all, MPMX_SAY_END);
-    remove_pid_file(APLOGNO(00492) "caught " AP_SIG_GRACEFUL_STOP_STRING ", shutting down gracefully");
+    ap_remove_pid(mpmx.pconf, ap_pid_fname);
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, MPMX_AH(GRACEFUL_STOP,
+                 "caught " AP_SIG_GRACEFUL_STOP_STRING ", shutting down gracefully"));
     if (ap_graceful_shutdown_timeout > 0)
         end = mpmx_clock_coarse_ms() + (int64_t)ap_graceful_shutdown_timeout * 1000;
     httpd->shutdown_pending = httpd->restart_pending = 0;
@@ -248,13 +246,13 @@ static int restart(mpmx_retained *all)
         reclaim(all);
         if (httpd->shutdown_pending)     /* a stop while we waited: it would be forgotten */
             return stop(all);
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, APLOGNO(00494)
-                     "SIGHUP received.  Attempting to restart");
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, MPMX_AH(RESTART,
+                     "SIGHUP received.  Attempting to restart"));
         return OK;
     }
     /* The old children go on, and go on accepting, until a new one does. */
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, APLOGNO(00493)
-                 AP_SIG_GRACEFUL_STRING " received.  Doing graceful restart");
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, MPMX_AH(GRACEFUL,
+                 AP_SIG_GRACEFUL_STRING " received.  Doing graceful restart"));
     return OK;
 }
 
@@ -320,14 +318,15 @@ static int start_up(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
 
 static void say_hello(server_rec *s, apr_pool_t *plog)
 {
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, APLOGNO(00489)
-                 "%s configured -- resuming normal operations", ap_get_server_description());
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, APLOGNO(00490) "Server built: %s", ap_get_server_built());
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, MPMX_AH(CONFIGURED,
+                 "%s configured -- resuming normal operations"), ap_get_server_description());
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, MPMX_AH(BUILT, "Server built: %s"), ap_get_server_built());
     ap_log_command_line(plog, s);
     ap_log_mpm_common(s);
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
                  "mpmx: up to %d children of %d threads, RequestHeadTimeout %d s",
                  mpmx.conf.children_limit, mpmx.conf.threads_per_child, mpmx.conf.head_timeout);
+    mpmx_accept_filter_report(s, mpmx.buckets[0]);
 }
 
 int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
