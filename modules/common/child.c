@@ -195,6 +195,7 @@ static void start_engine(mpmx_child *child, ap_listen_rec *bucket, apr_pool_t *p
     crew->ready = worker_ready;
     crew->resubmit = resubmit;
     crew->main = worker_main;
+    crew->announced = !mpmx_this_policy.async;
     mpmx_crew_init(crew, mpmx.conf.threads_per_child, pruntime);
 }
 

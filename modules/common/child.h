@@ -23,6 +23,7 @@ typedef enum {
 /* Words between parent and child over the control socket; one byte each. */
 #define MPMX_SAY_READY   'R'     /* child: accepting                                  */
 #define MPMX_SAY_LEAVING 'Q'     /* child: draining of its own accord                 */
+#define MPMX_SAY_WORN    'W'     /* child: has had MaxConnectionsPerChild; goes on until told */
 #define MPMX_SAY_FULL    'F'     /* child: does not accept for now                    */
 #define MPMX_SAY_LISTEN  'L'     /* parent: another child is full, look at the sockets */
 #define MPMX_SAY_NO_SLOT 'N'     /* parent: your slot is another process's now        */
@@ -86,6 +87,10 @@ void mpmx_child_follow_parent(void);
 
 /* Leaves RUNNING for a later phase; later calls can only go further. Any thread. */
 void mpmx_child_leave(mpmx_child *child, mpmx_phase phase);
+
+/* MaxConnectionsPerChild is reached: asks the parent to be relieved; leaves if there is none. Any
+ * thread. */
+void mpmx_child_worn(mpmx_child *child);
 
 /* Says a word to the parent, if there is one. Any thread. */
 void mpmx_child_say(mpmx_child *child, char word);

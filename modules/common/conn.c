@@ -110,7 +110,7 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     conn->gated = listener->gated;
     conn->tls = listener->tls;
     conn->drained = conn->head_late = conn->notified = conn->closing = conn->linger_short = 0;
-    conn->proto_known = conn->dead = conn->no_more = 0;
+    conn->proto_known = conn->dead = conn->no_more = conn->alone = 0;
     conn->head_due = 0;
     conn->c = NULL;
     conn->pool = NULL;

@@ -90,6 +90,7 @@ struct mpmx_conn {
     unsigned linger_short : 1;
     unsigned proto_known : 1;    /* c's protocol was looked at                        */
     unsigned no_more : 1;        /* view.last_request, for after the conn_rec         */
+    unsigned alone : 1;          /* its thread rests (crew.h) until it ends: not async */
     unsigned dead : 1;           /* its pool was destroyed by a module                */
     mpmx_poll_entry poll;
     mpmx_gate gate;

@@ -174,13 +174,29 @@ static void unmark_blocked(mpmx_crew *crew, mpmx_worker *w)
     }
 }
 
+/* Is it of any use to know who blocks? Not while somebody waits for reports, nor when
+ * nobody stands by who could be let run. */
+static int is_of_use(mpmx_crew *crew)
+{
+    return atomic_load(&crew->waiting) == 0 && atomic_load(&crew->standing) > 0;
+}
+
+/* Somebody serves, so that somebody must see whether he blocks. Where waits are announced,
+ * that is so only when it is of use; who stops waiting or stands by comes by here, too. */
+static void want_tick(mpmx_crew *crew)
+{
+    if (crew->announced && !is_of_use(crew))
+        return;
+    if (!atomic_load(&crew->tick_wanted) && !atomic_exchange(&crew->tick_wanted, 1))
+        crew->kick(crew->child);
+}
+
 static void begin_service(mpmx_crew *crew, mpmx_worker *w)
 {
     atomic_store_explicit(&w->state, MPMX_W_SERVING, memory_order_relaxed);
     /* Sequentially consistent with the end of mpmx_crew_tick(). */
     atomic_fetch_add(&w->serial, 1);
-    if (!atomic_load(&crew->tick_wanted) && !atomic_exchange(&crew->tick_wanted, 1))
-        crew->kick(crew->child);
+    want_tick(crew);
 }
 
 static void end_service(mpmx_crew *crew, mpmx_worker *w)
@@ -208,6 +224,9 @@ static void stand_by(mpmx_crew *crew, mpmx_worker *w)
         w->released = 0;
         w->below = crew->standby;
         crew->standby = w;
+        atomic_fetch_add(&crew->standing, 1);
+        if (crew->announced)
+            want_tick(crew);             /* of those who serve */
         while (!w->released)
             pthread_cond_wait(&w->release, &crew->lock);
         atomic_store(&w->state, MPMX_W_POLLING);
@@ -225,6 +244,7 @@ static void release(mpmx_crew *crew, int want)
         mpmx_worker *w = crew->standby;
 
         crew->standby = w->below;
+        atomic_fetch_sub(&crew->standing, 1);
         w->released = 1;
         atomic_fetch_add(&crew->running, 1);
         pthread_cond_signal(&w->release);
@@ -393,18 +413,41 @@ static int allowed_now(mpmx_crew *crew, int newly)
     return allowed < 1 ? 1 : allowed > crew->size ? crew->size : allowed;
 }
 
-int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
+static int watch_all(mpmx_crew *crew, int64_t now, int *newly)
 {
-    int i, serving = 0, newly = 0;
+    int i, serving = 0;
 
-    crew->ticks++;
-    crew->interval_us = MPMX_TICK_US;
     for (i = 0; i < crew->size; i++) {
         mpmx_worker *w = &crew->worker[i];
 
         if (atomic_load_explicit(&w->state, memory_order_relaxed) == MPMX_W_SERVING)
-            serving += watch_worker(crew, w, now, &newly);
+            serving += watch_worker(crew, w, now, newly);
     }
+    return serving;
+}
+
+/* Is somebody serving who may rely on the ticks to go on? */
+static int anybody_relies(mpmx_crew *crew)
+{
+    int i;
+
+    if (crew->announced && !is_of_use(crew))
+        return 0;
+    for (i = 0; i < crew->size; i++)
+        if (atomic_load(&crew->worker[i].serial) & 1)
+            return 1;
+    return 0;
+}
+
+int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
+{
+    int serving = 0, newly = 0;
+
+    crew->ticks++;
+    crew->interval_us = MPMX_TICK_US;
+    /* Looking costs more than it brings. */
+    if (!crew->announced || is_of_use(crew))
+        serving = watch_all(crew, now, &newly);
     atomic_store(&crew->allowed, allowed_now(crew, newly));
     release(crew, atomic_load(&crew->allowed));
     wake_for_work(crew);
@@ -412,12 +455,10 @@ int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
     if (crew->idle_ticks < IDLE_TICKS || crew->spare_x16 > 0)
         return 1;
     atomic_store(&crew->tick_wanted, 0);
-    for (i = 0; i < crew->size; i++)     /* somebody who has just not kicked us? */
-        if (atomic_load(&crew->worker[i].serial) & 1) {
-            atomic_store(&crew->tick_wanted, 1);
-            return 1;
-        }
-    return 0;
+    if (!anybody_relies(crew))           /* who has just not kicked us */
+        return 0;
+    atomic_store(&crew->tick_wanted, 1);
+    return 1;
 }
 
 /* --- numbers ------------------------------------------------------------------ */

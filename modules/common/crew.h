@@ -102,6 +102,8 @@ struct mpmx_crew {
     /* takes a report over from a worker that blocked */
     void (*resubmit)(mpmx_worker *blocked, const mpmx_poll_event *event);
     apr_thread_start_t main;             /* what a worker's thread runs              */
+    int announced;                       /* most waits are announced by mpmx_crew_rest():
+                                            no ticks while somebody is in the poller */
     mpmx_worker *worker;                 /* all of them                              */
     int size;
     mpmx_worker *nobody;                 /* counts for threads that are no workers   */
@@ -120,6 +122,7 @@ struct mpmx_crew {
     _Alignas(64) _Atomic int waiting;    /* in mpmx_poller_wait()                    */
     _Alignas(64) pthread_mutex_t lock;   /* the stack of those who stand by, `work`  */
     mpmx_worker *standby;                /* last in, first out: warm caches          */
+    _Atomic int standing;                /* how many                                 */
     mpmx_work *work_first, **work_last;
     _Atomic int work_count;
 };

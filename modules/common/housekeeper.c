@@ -55,6 +55,14 @@ void mpmx_child_say(mpmx_child *child, char word)
             ;
 }
 
+void mpmx_child_worn(mpmx_child *child)
+{
+    if (child->control >= 0)
+        mpmx_child_say(child, MPMX_SAY_WORN);
+    else
+        mpmx_child_leave(child, MPMX_PHASE_DRAINING);
+}
+
 /* The parent is gone: let go of the ports at once, finish what is being answered if that
  * does not take long, and end. */
 static void be_orphan(mpmx_child *child)

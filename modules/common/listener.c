@@ -363,20 +363,15 @@ void mpmx_listeners_look(mpmx_child *child)
         queue_up(child, &child->listener[i]);
 }
 
-/* Nonzero: that was the last one (MaxConnectionsPerChild). */
-static int count_accepted(mpmx_child *child, mpmx_listener *l)
+static void count_accepted(mpmx_child *child, mpmx_listener *l)
 {
     unsigned n = atomic_fetch_add_explicit(&child->accepted, 1, memory_order_relaxed) + 1;
 
     if (n % QUEUE_UP == 0)
         queue_up(child, l);
-
-    if (child->max_accepted > 0 && n >= (unsigned)child->max_accepted) {
-        if (n == (unsigned)child->max_accepted)
-            mpmx_child_leave(child, MPMX_PHASE_DRAINING);
-        return 1;
-    }
-    return 0;
+    /* Not the end yet: it may be the only one that accepts. The parent sees to another. */
+    if (child->max_accepted > 0 && n == (unsigned)child->max_accepted)
+        mpmx_child_worn(child);
 }
 
 static void pause_when_full(mpmx_worker *w)
@@ -404,18 +399,14 @@ void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
     int left = budget(child);
 
     while (left-- > 0) {
-        mpmx_conn *conn;
-        int last;
+        mpmx_conn *conn = accept_conn(w, l);
 
-        conn = accept_conn(w, l);
         if (conn) {
-            last = count_accepted(child, l);
+            count_accepted(child, l);
             /* After the accept: the kernel may have told nobody else of this one. */
             if (!have_room(child))
                 pause_when_full(w);
             mpmx_conn_start(w, conn);
-            if (last)
-                return;
             continue;
         }
         switch (mpmx_accept_judge(errno)) {

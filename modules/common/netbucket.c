@@ -70,11 +70,12 @@ static void yield_input(apr_bucket *b, mpmx_conn *conn)
     conn->input_len = 0;
 }
 
-/* Waits until there is input. Others run meanwhile, if this is a worker. */
+/* Waits until there is input. Others run meanwhile, if this is a worker; where a thread stays
+ * with a connection, it waits most of the time, so that it does not count any more at all. */
 static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout)
 {
     struct pollfd pfd = { conn->fd, POLLIN, 0 };
-    mpmx_worker *w = mpmx_crew_self();
+    mpmx_worker *w = conn->alone ? NULL : mpmx_crew_self();
     int n, error;
 
     if (w)
@@ -83,8 +84,10 @@ static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout)
         n = poll(&pfd, 1, timeout < 0 ? -1 : (int)((timeout + 999) / 1000));
     while (n < 0 && errno == EINTR);
     error = errno;
-    if (w)
+    if (w && mpmx_this_policy.async)
         mpmx_crew_unrest(w);
+    else if (w)
+        conn->alone = 1;
     return n > 0 ? APR_SUCCESS : n == 0 ? APR_TIMEUP : error;
 }
 

@@ -341,10 +341,14 @@ static __thread conn_rec *served;        /* by this thread, to its end */
 
 static void process_to_the_end(mpmx_worker *w, mpmx_conn *conn)
 {
+    /* The thread waits by itself: every packet would pass by the poller, too, for nothing. */
+    mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
     served = conn->c;
     if (!conn->c->aborted)
         ap_run_process_connection(conn->c);
     served = NULL;
+    if (conn->alone)
+        mpmx_crew_unrest(w);
     mpmx_linger_start(w, conn);
 }
 

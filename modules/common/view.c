@@ -96,7 +96,8 @@ int mpmx_view_post_read(request_rec *r)
     /* Where the MPM is not async, a secondary connection has its master's. */
     if (view && (!view->conn || view->conn->c == r->connection)) {
         view->last_request = is_last(r);
-        mpmx_view_timeouts(view, r->server->keep_alive_timeout_set ? r->server
+        if (mpmx_this_policy.async)
+            mpmx_view_timeouts(view, r->server->keep_alive_timeout_set ? r->server
                                  : r->connection->base_server, r->server);
     }
     return DECLINED;

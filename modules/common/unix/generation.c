@@ -64,9 +64,21 @@ static int start(mpmx_retained *all, int n)
     return started;
 }
 
+/* Older children that are not ready yet would be for nothing, and in the way. */
+static void give_up_starting(mpmx_retained *all)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++)
+        if (!current(&all->proc[i]) && all->proc[i].phase == MPMX_PROC_STARTING)
+            mpmx_proc_say(&all->proc[i], MPMX_SAY_DRAIN);
+}
+
 void mpmx_generation_begin(mpmx_retained *all)
 {
     int want = mpmx.conf.start_servers;
+
+    give_up_starting(all);
 
     if (mpmx.retained->was_graceful) {
         if (all->carry > want)           /* as many as the load had called for */
@@ -90,6 +102,44 @@ void mpmx_generation_retire_older(mpmx_retained *all)
     for (i = 0; i < all->procs; i++)
         if (!current(&all->proc[i]))
             mpmx_proc_say(&all->proc[i], MPMX_SAY_DRAIN);
+}
+
+/* --- worn children -------------------------------------------------------------------------- */
+
+static void relieve(mpmx_proc *proc)
+{
+    mpmx_proc_say(proc, MPMX_SAY_DRAIN);
+    if (proc->slot >= 0)
+        mpmx_scoreboard_quiescing(proc->slot, 2);
+}
+
+void mpmx_generation_worn(mpmx_retained *all, mpmx_proc *proc)
+{
+    int i;
+
+    if (!current(proc))
+        return;                          /* its time comes with the new generation's */
+    proc->worn = 1;
+    all->lost++;
+    for (i = 0; i < all->procs; i++) {
+        const mpmx_proc *other = &all->proc[i];
+
+        if (current(other) && other->phase == MPMX_PROC_RUNNING && !other->worn
+            && other->bucket == proc->bucket) {
+            relieve(proc);
+            return;
+        }
+    }
+}
+
+void mpmx_generation_relieve(mpmx_retained *all, int bucket)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++)
+        if (all->proc[i].worn && all->proc[i].bucket == bucket
+            && all->proc[i].phase == MPMX_PROC_RUNNING)
+            relieve(&all->proc[i]);
 }
 
 /* --- the number of spare threads -------------------------------------------------------- */
@@ -197,7 +247,11 @@ void mpmx_generation_maintain(mpmx_retained *all)
         all->spawn_rate = 1;             /* refill() looks after the first one */
         return;
     }
-    if (c.idle > mpmx.conf.max_spare_threads && c.children > 1) {
+    if (mpmx_this_policy.single) {
+        if (c.idle == 0)
+            report_limit(all, &c);
+    }
+    else if (c.idle > mpmx.conf.max_spare_threads && c.children > 1) {
         all->spawn_rate = 1;
         if (c.idlest && !anyone_leaving(all)) {
             mpmx_proc_say(c.idlest, MPMX_SAY_DRAIN);
@@ -264,7 +318,7 @@ int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_wh
                      "going on with the present one"), gone.pid);
     abnormal = APR_PROC_CHECK_SIGNALED(why) || code != 0
             || (!was_leaving && mpmx_clock_coarse_ms() - gone.born < YOUNG_MS);
-    if (now_current && !was_leaving)
+    if (now_current && !was_leaving && !gone.worn)
         all->lost++;
     if (now_current && abnormal && !told)
         note_crash(all, &gone, why);

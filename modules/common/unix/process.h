@@ -25,6 +25,8 @@ typedef struct mpmx_proc {
     int bucket;
     ap_generation_t generation;
     mpmx_proc_phase phase;
+    int worn;                    /* has had MaxConnectionsPerChild: a replacement is on its
+                                    way, after which it is told to drain             */
     int told;                    /* last word said to it (MPMX_SAY_*), or 0          */
     int control;                 /* our end of the socket, or -1                     */
     int pidfd;                   /* readable when it has ended, or -1                */
@@ -70,13 +72,20 @@ void mpmx_proc_tell(mpmx_proc *proc, char word);
 /* Says to a child that it is to leave; a later word never goes back behind an earlier one. */
 void mpmx_proc_say(mpmx_proc *proc, char word);
 
-/* How many are in the current generation and not leaving. */
+/* How many are in the current generation, not leaving and not to be replaced. */
 int mpmx_procs_serving(mpmx_retained *all);
 
 /* --- generation.c: who should be there -------------------------------------------- */
 
 /* The first child of the current generation accepts: the older ones are to drain. */
 void mpmx_generation_retire_older(mpmx_retained *all);
+
+/* A child has had its share of connections (MaxConnectionsPerChild): another one is started
+ * for it. It may leave as soon as somebody else accepts, which may be now. */
+void mpmx_generation_worn(mpmx_retained *all, mpmx_proc *proc);
+
+/* A child accepts: those of its bucket that are worn may leave. */
+void mpmx_generation_relieve(mpmx_retained *all, int bucket);
 
 /* Starts what the new generation begins with. */
 void mpmx_generation_begin(mpmx_retained *all);

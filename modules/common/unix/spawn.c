@@ -20,7 +20,7 @@
 
 /* The number is that of the layout of mpmx_retained: a new DSO may replace this one over a
  * restart. */
-#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-1"
+#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-2"
 
 mpmx_retained *mpmx_retained_get(void)
 {
@@ -77,7 +77,7 @@ int mpmx_procs_serving(mpmx_retained *all)
 
     for (i = 0; i < all->procs; i++)
         n += all->proc[i].generation == mpmx.retained->my_generation
-             && all->proc[i].phase != MPMX_PROC_LEAVING;
+             && all->proc[i].phase != MPMX_PROC_LEAVING && !all->proc[i].worn;
     return n;
 }
 

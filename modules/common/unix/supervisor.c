@@ -41,8 +41,13 @@ static void take_word(mpmx_retained *all, mpmx_proc *proc, char word)
 
     if (word == MPMX_SAY_READY && proc->phase == MPMX_PROC_STARTING) {
         proc->phase = MPMX_PROC_RUNNING;
-        if (proc->generation == mpmx.retained->my_generation)
+        if (proc->generation == mpmx.retained->my_generation) {
             mpmx_generation_retire_older(all);
+            mpmx_generation_relieve(all, proc->bucket);
+        }
+    }
+    else if (word == MPMX_SAY_WORN && proc->phase == MPMX_PROC_RUNNING && !proc->worn) {
+        mpmx_generation_worn(all, proc);
     }
     else if (word == MPMX_SAY_LEAVING && proc->phase != MPMX_PROC_LEAVING) {
         proc->phase = MPMX_PROC_LEAVING;
