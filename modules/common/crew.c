@@ -216,11 +216,12 @@ static int too_many(mpmx_crew *crew)
 
 static void stand_by(mpmx_crew *crew, mpmx_worker *w)
 {
+    /* First: who is told that a thread is ready counts those that are. */
+    atomic_store(&w->state, MPMX_W_STANDBY);
     crew->ready(w);
     pthread_mutex_lock(&crew->lock);
     if (too_many(crew) && !atomic_load(&crew->leaving)) {
         atomic_fetch_sub(&crew->running, 1);
-        atomic_store(&w->state, MPMX_W_STANDBY);
         w->released = 0;
         w->below = crew->standby;
         crew->standby = w;
@@ -229,8 +230,8 @@ static void stand_by(mpmx_crew *crew, mpmx_worker *w)
             want_tick(crew);             /* of those who serve */
         while (!w->released)
             pthread_cond_wait(&w->release, &crew->lock);
-        atomic_store(&w->state, MPMX_W_POLLING);
     }
+    atomic_store(&w->state, MPMX_W_POLLING);
     pthread_mutex_unlock(&crew->lock);
 }
 

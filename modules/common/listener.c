@@ -131,8 +131,6 @@ static int room(mpmx_child *child, int slack)
              - mpmx_crew_sum(crew, MPMX_COUNT_GATED) - mpmx_crew_sum(crew, MPMX_COUNT_KEEPALIVE);
     int idle = mpmx_crew_idle(crew) - slack;
 
-    if (!mpmx_this_policy.async)
-        return idle;
     if (idle < 0)
         idle = 0;
     return crew->size + (int)((int64_t)idle * mpmx.conf.worker_factor16 / 16) - held;
@@ -143,7 +141,7 @@ void mpmx_listeners_check_room(mpmx_worker *w)
     mpmx_child *child = mpmx_child_of(w);
 
     if ((atomic_load_explicit(&child->paused, memory_order_relaxed) & MPMX_PAUSE_FULL)
-        && room(child, child->crew.size > 1) > 0)
+        && room(child, 1) > 0)
         mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
 }
 
@@ -153,9 +151,10 @@ static int have_room(mpmx_child *child)
 {
     int free_now;
 
-    /* A thread each, for as long as the client likes: not one too many. */
+    /* Where a thread stays with its connection, the one that accepts goes on to serve, and
+     * with none left nobody waits for reports: the kernel turns to the other children. */
     if (!mpmx_this_policy.async)
-        return room(child, 0) > 0;
+        return 1;
 
     if (atomic_fetch_sub_explicit(&child->credit, 1, memory_order_relaxed) > 0)
         return 1;
