@@ -4,8 +4,9 @@
 # Installs what is missing, builds everything, and runs every test there is:
 #   symbols       each DSO exports its module record only
 #   unit, fuzz    the unit tests; the fuzz targets for a short time
-#   suite         the Apache::Test suite with each MPM, once more with the APR poller,
-#                 and once more with AddressSanitizer and UndefinedBehaviorSanitizer
+#   suite         the Apache::Test suite with each MPM, once more with the APR poller (one MPM:
+#                 pollers know nothing of MPMs), and once more each with AddressSanitizer and
+#                 UndefinedBehaviorSanitizer; two suites at a time, except for the first
 # The last line printed is "N passed, N failed, N skipped". Exit status: 0 if none failed.
 #
 #   --quick       the normal build, its symbols and its suite only
@@ -20,7 +21,7 @@ cd "$(dirname "$0")/.." || exit 2
 
 sanitizers=address,undefined
 work=
-stage_pid=
+running=
 
 read_arguments() {
     quick=
@@ -43,15 +44,15 @@ read_arguments() {
 
 now() { date +%s; }
 
-# Servers whose tests died without stopping them: their pid files are all that is left to go by.
-# Succeeds if there were any.
+# Servers below a directory whose tests died without stopping them: their pid files are all that
+# is left to go by. Succeeds if there were any.
 stop_left_servers() {
     _found=1
-    for _file in "$TMPDIR"/*/run/httpd.pid "$TMPDIR"/*/t/logs/httpd.pid; do
+    for _file in "$1"/*/run/httpd.pid "$1"/*/t/logs/httpd.pid; do
         _pid=$(cat "$_file" 2>/dev/null) || continue
         # The number may be another program's by now; a server's command line names its directory.
         case $(command_line "$_pid" 2>/dev/null) in
-            *"$TMPDIR"*) ;;
+            *"$1"*) ;;
             *) continue ;;
         esac
         _found=0
@@ -81,26 +82,29 @@ stop() {
 clean_up() {
     trap - EXIT
     trap '' INT TERM HUP
-    # timeout(1) made itself the leader of a process group, which is gone when all of them are.
-    if [ -n "$stage_pid" ]; then
-        say "" "stopping"
-        stop TERM "-$stage_pid"
-    fi
+    [ -z "$running" ] || say "" "stopping"
+    # Those that run stages side by side first, or they would go on with the next stage.
+    for _pid in $running; do kill -s KILL "$_pid" 2>/dev/null; done
     [ -n "$work" ] || return
-    stop_left_servers
+    for _file in "$work"/pids/*; do
+        # timeout(1) made itself the leader of a process group, which is gone when all of them are.
+        [ ! -f "$_file" ] || stop TERM "-$(cat "$_file")"
+    done
+    for _dir in "$work/tmp" "$work"/tmp/*; do stop_left_servers "$_dir"; done
     tell_what_is_left
     remove_work
 }
 
 remove_work() {
-    rm -rf "$work/tally" "$work/times" "$work/reports"
+    rm -rf "$work/tally" "$work/times" "$work"/reports.* "$work"/output.* "$work/pids"
     # Stays with what failed tests left in it.
     rmdir "$work" 2>/dev/null
 }
 
 # Tests remove what is theirs unless they fail.
 tell_what_is_left() {
-    [ ! -d "$TMPDIR" ] || rmdir "$TMPDIR" 2>/dev/null || say "" "what failed tests left is in $TMPDIR"
+    rmdir "$work"/tmp/* "$work/tmp" 2>/dev/null
+    [ ! -d "$work/tmp" ] || say "" "what failed tests left is in $work/tmp"
 }
 
 # note PASSED FAILED SKIPPED NAME: counts what is not counted by the test harness.
@@ -128,11 +132,12 @@ stage() {
     # In the background for the shell only, so that its traps work at once. A shell starts such
     # commands with SIGINT ignored, which tests must not inherit.
     perl -e '$SIG{INT} = $SIG{QUIT} = "DEFAULT"; exec @ARGV or exit 127' timeout -k 20 "$_limit" "$@" &
-    stage_pid=$!
-    wait "$stage_pid"
+    _pid=$!
+    echo "$_pid" > "$work/pids/$_pid"
+    wait "$_pid"
     _status=$?
-    stage_pid=
-    ! stop_left_servers || note 0 1 0 "a server was left behind"
+    rm -f "$work/pids/$_pid"
+    ! stop_left_servers "$TMPDIR" || note 0 1 0 "a server was left behind"
     printf '%s\t%s\n' "$MPMX_STAGE" $(($(now) - _start)) >> "$work/times"
     case $_status in
         0) [ "$(stage_failures)" -eq 0 ]; return ;;
@@ -145,6 +150,44 @@ stage() {
 # A stage that is itself one test.
 single() {
     stage "$@" && note 1 0 0 "$1"
+}
+
+# aside COMMAND...: runs stages beside others; what they say is shown by together().
+aside() {
+    asides=$((asides + 1))
+    mkdir -p "$work/tmp/$asides" && chmod 755 "$work/tmp/$asides"
+    (
+        trap - EXIT INT TERM HUP
+        TMPDIR=$work/tmp/$asides
+        export TMPDIR
+        "$@"
+    ) > "$work/output.$asides" 2>&1 &
+    running="$running $!"
+}
+
+# Waits for what was started with aside() and shows it, one after the other; a sign of life meanwhile.
+together() {
+    _seconds=0
+    for _pid in $running; do
+        while kill -s 0 "$_pid" 2>/dev/null; do
+            sleep 1
+            _seconds=$((_seconds + 1))
+            [ $((_seconds % 30)) -ne 0 ] || files_so_far
+        done
+        wait "$_pid"
+    done
+    running=
+    for _file in "$work"/output.*; do
+        cat "$_file"
+        rm -f "$_file"
+    done
+}
+
+files_so_far() {
+    awk -F '\t' '
+        FILENAME == ARGV[1] { over[$1] = 1; next }
+        !($1 in over) { n[$1]++ }
+        END { for (s in n) printf "... %s: %d files%s", s, n[s], "\n" }' "$work/times" "$MPMX_TALLY"
 }
 
 make_it() { "$MAKE" --no-print-directory -f Makefile.unix "$@"; }
@@ -184,7 +227,7 @@ preload() {
 
 # Any report that a sanitizer wrote is a failure, whichever test it belongs to.
 sanitized_suite() {
-    _reports=$work/reports
+    _reports=$work/reports.$1
     rm -rf "$_reports"
     # Processes of any user write here.
     mkdir "$_reports" && chmod 1777 "$_reports" || return
@@ -224,14 +267,22 @@ check_all() {
         stage "unit, sanitizers" 300 "$MAKE" --no-print-directory -f Makefile.unix unit-asan
         single fuzz 300 "$MAKE" --no-print-directory -f Makefile.unix fuzz
     fi
-    for mpm in $mpms; do
-        suite_stage "$mpm" 900 "$mpm" "$plain_out"
-        [ -z "$quick" ] || continue
-        # Where that is the only poller, the suite has just been run with it.
-        [ "$(make_it -s print-out)" = "$(make_it -s print-out POLLER=apr)" ] ||
-            suite_stage "$mpm, APR poller" 900 "$mpm" "$apr_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
-        sanitized_suite "$mpm"
+    # Alone, with nothing else to keep it waiting: it looks at times.
+    first=${mpms%% *}
+    suite_stage "$first" 900 "$first" "$plain_out"
+    for mpm in ${mpms#"$first"}; do
+        aside suite_stage "$mpm" 900 "$mpm" "$plain_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
     done
+    together
+    [ -z "$quick" ] || return
+    # Where that is the only poller, the suite has just been run with it.
+    [ "$(make_it -s print-out)" = "$(make_it -s print-out POLLER=apr)" ] ||
+        aside suite_stage "$first, APR poller" 900 "$first" "$apr_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
+    for mpm in $mpms; do
+        aside sanitized_suite "$mpm"
+        [ "$mpm" != "$first" ] || together
+    done
+    together
 }
 
 # The sum: per stage, what failed, and the one line for those who read only the last.
@@ -260,7 +311,8 @@ sh build/deps.sh check || exit 2
 find_server
 work=$(mktemp -d "${TMPDIR:-/tmp}/mpmx-check.XXXXXX") || die "cannot make a temporary directory"
 # The servers under test and their sanitizer reports are in there, and may be another user's.
-mkdir "$work/tmp" && chmod 755 "$work" "$work/tmp" || exit 2
+mkdir "$work/tmp" "$work/pids" && chmod 755 "$work" "$work/tmp" || exit 2
+asides=0
 TMPDIR=$work/tmp
 export TMPDIR
 trap clean_up EXIT

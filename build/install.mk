@@ -21,7 +21,7 @@ else
 	    chmod 644 $(call installed_name,$$mpm) || exit 1; \
 	done
 endif
-	@echo 'Installed, not activated. To use one, it takes the place of the LoadModule line of the present MPM:'
+	@echo 'Installed, not activated. To use one, put its line in the place of that of the present MPM:'
 	@for mpm in $(MPMS); do echo "    LoadModule mpm_$${mpm}_module $(LIBEXECDIR)/mod_mpmx_$$mpm.so"; done
 	@echo 'build/conf/ holds examples with all directives, for a plain httpd.conf and for mods-available.'
 

@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "housekeeper.h"
 #include "log.h"
+#include "recall.h"
 #include "scoreboard.h"
 #include "suspend.h"
 
@@ -165,6 +166,7 @@ static void start_process(mpmx_child *child)
     if (!mpmx.one_process)
         mpmx_child_follow_parent();
     apr_setup_signal_thread();           /* modules' threads inherit a full mask */
+    mpmx_recall_init();
     open_bell(child);
     rv = mpmx_callbacks_init(&child->callbacks, child->pool);
     if (rv != APR_SUCCESS)

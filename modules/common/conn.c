@@ -335,6 +335,14 @@ static int collect(mpmx_worker *w, mpmx_conn *conn)
     return judge(conn, conn->buf, conn->buf_len);
 }
 
+static void gone(mpmx_worker *w, mpmx_conn *conn)
+{
+    if (conn->c)
+        mpmx_serve_gone(w, conn);
+    else
+        mpmx_conn_close(w, conn);
+}
+
 static void try_head(mpmx_worker *w, mpmx_conn *conn)
 {
     switch (collect(w, conn)) {
@@ -345,10 +353,7 @@ static void try_head(mpmx_worker *w, mpmx_conn *conn)
         mpmx_conn_await_head(w, conn);
         break;
     default:
-        if (conn->c)
-            mpmx_serve_gone(w, conn);
-        else
-            mpmx_conn_close(w, conn);
+        gone(w, conn);
     }
 }
 
@@ -401,23 +406,36 @@ static int has_input(mpmx_conn *conn)
     return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+/* A part of a head, and its time is over: unless the rest has come meanwhile and only found no
+ * thread, let the core answer 408 and log it, as it does when a worker waits in vain. */
+static void head_expired(mpmx_worker *w, mpmx_conn *conn)
+{
+    int got = has_input(conn) ? collect(w, conn) : 0;
+
+    if (got < 0) {
+        gone(w, conn);
+        return;
+    }
+    if (got == 0) {
+        conn->input = conn->buf;
+        conn->input_len = conn->buf_len;
+        conn->head_late = 1;
+    }
+    mpmx_serve(w, conn);
+}
+
 /* On a worker: the deadline of a claimed connection has passed. */
 static void expired(mpmx_worker *w, mpmx_work *work)
 {
     mpmx_conn *conn = (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work));
+    int stopping = mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING;
 
     switch (conn->state) {
     case MPMX_CONN_NEW:
     case MPMX_CONN_KEEPALIVE:
-        if (conn->buf_len && mpmx_child_phase(mpmx_child_of(w)) < MPMX_PHASE_STOPPING) {
-            /* A part of a head: let the core answer 408 and log it, as it does when
-             * a worker waits in vain. */
-            conn->input = conn->buf;
-            conn->input_len = conn->buf_len;
-            conn->head_late = 1;
-            mpmx_serve(w, conn);
-        }
-        else if (mpmx_child_phase(mpmx_child_of(w)) < MPMX_PHASE_STOPPING && has_input(conn))
+        if (conn->buf_len && !stopping)
+            head_expired(w, conn);
+        else if (!stopping && has_input(conn))
             mpmx_conn_ready(w, conn, MPMX_POLL_READ);    /* just in time */
         else if (conn->c)
             mpmx_serve_idle(w, conn);

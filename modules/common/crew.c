@@ -181,12 +181,23 @@ static int is_of_use(mpmx_crew *crew)
     return atomic_load(&crew->waiting) == 0 && atomic_load(&crew->standing) > 0;
 }
 
+/* Where waits are announced: was this the last one who was there for reports? Then the
+ * housekeeper is to see to those that come (recall.h). */
+static void note_all_taken(mpmx_crew *crew)
+{
+    if (atomic_load(&crew->waiting) == 0 && atomic_load(&crew->standing) == 0
+        && !atomic_load(&crew->all_taken) && !atomic_exchange(&crew->all_taken, 1))
+        crew->kick(crew->child);
+}
+
 /* Somebody serves, so that somebody must see whether he blocks. Where waits are announced,
  * that is so only when it is of use; who stops waiting or stands by comes by here, too. */
 static void want_tick(mpmx_crew *crew)
 {
-    if (crew->announced && !is_of_use(crew))
+    if (crew->announced && !is_of_use(crew)) {
+        note_all_taken(crew);
         return;
+    }
     if (!atomic_load(&crew->tick_wanted) && !atomic_exchange(&crew->tick_wanted, 1))
         crew->kick(crew->child);
 }
@@ -327,6 +338,8 @@ void mpmx_crew_rest(mpmx_worker *w)
     atomic_store_explicit(&w->state, MPMX_W_RESTING, memory_order_relaxed);
     atomic_fetch_sub(&crew->running, 1);
     release(crew, atomic_load_explicit(&crew->allowed, memory_order_relaxed));
+    if (crew->announced)
+        note_all_taken(crew);
 }
 
 void mpmx_crew_unrest(mpmx_worker *w)

@@ -82,6 +82,8 @@ struct mpmx_worker {
     char *scratch;
     /* --- shared with the housekeeper ---------------------------------------- */
     _Atomic int blocked;                 /* counted in crew->blocked                 */
+    _Atomic int idle;                    /* see recall.c                             */
+    _Atomic int64_t idle_since;          /* coarse ms                                */
     /* --- the housekeeper's ---------------------------------------------------- */
     unsigned seen_serial;
     unsigned suspect_serial;             /* was asleep in that one at the last look  */
@@ -114,6 +116,7 @@ struct mpmx_crew {
     _Atomic int leaving;                 /* workers return from mpmx_crew_next()     */
     _Atomic int alive;                   /* threads that have started and not ended  */
     _Atomic int tick_wanted;             /* 0: the housekeeper sleeps, kick it       */
+    _Atomic int all_taken;               /* announced: nobody is there for reports   */
     int spare_x16;                       /* housekeeper's                            */
     int idle_ticks;
     unsigned ticks;

@@ -13,6 +13,7 @@
 #include "cores.h"
 #include "linger.h"
 #include "log.h"
+#include "recall.h"
 #include "scoreboard.h"
 #include "suspend.h"
 
@@ -230,7 +231,6 @@ static void check_generation(mpmx_child *child, int64_t now)
 
 static void publish(mpmx_child *child, int64_t now)
 {
-    check_generation(child, now);
     child->published = now;
     mpmx_scoreboard_publish(child);
     set_base(child);
@@ -238,8 +238,9 @@ static void publish(mpmx_child *child, int64_t now)
 
 static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
 {
-    int64_t now = mpmx_clock_coarse_ms(), until = MPMX_NEVER, next;
+    int64_t now = mpmx_clock_coarse_ms(), until = now + OUTDATED_MS, next;
 
+    check_generation(child, now);
     draw_consequences(child);
     mpmx_callbacks_submit_due(child);
     mpmx_wheel_advance(&child->wheel, now, mpmx_conn_visit, child);
@@ -306,13 +307,17 @@ static struct timespec span(mpmx_child *child, int64_t due, int ticking)
     return ts;
 }
 
-static void sleep_well(mpmx_child *child, const struct timespec *ts, const sigset_t *mask)
+/* `reports`: the poller's descriptor, or -1 when others look after it. poll(2) ignores -1. */
+static void sleep_well(mpmx_child *child, const struct timespec *ts, const sigset_t *mask, int reports)
 {
-    struct pollfd pfd[2] = { { child->bell[0], POLLIN, 0 }, { child->control, POLLIN, 0 } };
+    struct pollfd pfd[3] = { { child->bell[0], POLLIN, 0 }, { child->control, POLLIN, 0 },
+                             { reports, POLLIN, 0 } };
     char drop[16];
 
-    if (ppoll(pfd, child->control >= 0 ? 2 : 1, ts, mask) <= 0)
+    if (ppoll(pfd, 3, ts, mask) <= 0)
         return;
+    if (pfd[2].revents)
+        mpmx_recall_reports_wait(child, mpmx_clock_coarse_ms());
     if (pfd[0].revents) {
         /* First empty it: a ring in between finds `rung` set and writes nothing, but what
          * it rang for is seen, because all that is looked at comes after this. The other
@@ -344,7 +349,7 @@ static void dismiss(mpmx_child *child, const sigset_t *mask)
 
     mpmx_crew_dismiss(&child->crew);
     while (atomic_load(&child->crew.alive) > 0) {
-        sleep_well(child, &ts, mask);
+        sleep_well(child, &ts, mask, -1);
         obey_signals(child);
         draw_consequences(child);
         if (child->acted < MPMX_PHASE_STOPPING)
@@ -375,7 +380,7 @@ void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
     int64_t due, last_us = 0;
     struct timespec ts;
     sigset_t mask;
-    int missing, ticking;
+    int missing, ticking, reports;
 
     signals_while_asleep(&mask);
     child->acted = MPMX_PHASE_RUNNING;
@@ -399,10 +404,14 @@ void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
         if (is_done(child))
             break;
         atomic_store(&child->wake_at, due);
+        if (mpmx_recall_watch(child, mpmx_clock_coarse_ms(), &due))
+            reports = mpmx_poller_descriptor(child->poller);
+        else
+            reports = -1;
         ts = span(child, due, ticking);
         if (child->acted >= MPMX_PHASE_DRAINING && ts.tv_sec >= 1)
             ts = (struct timespec){ 1, 0 };  /* forgotten suspended ones are a matter of time */
-        sleep_well(child, &ts, &mask);
+        sleep_well(child, &ts, &mask, reports);
     }
     dismiss(child, &mask);
     join(child);

@@ -2,6 +2,7 @@
 #include "netbucket.h"
 #include "compat.h"
 #include "log.h"
+#include "recall.h"
 #include "serve.h"
 
 #include <errno.h>
@@ -71,23 +72,27 @@ static void yield_input(apr_bucket *b, mpmx_conn *conn)
 }
 
 /* Waits until there is input. Others run meanwhile, if this is a worker; where a thread stays
- * with a connection, it waits most of the time, so that it does not count any more at all. */
-static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout)
+ * with a connection, it waits most of the time, so that it does not count any more at all.
+ * `idle`: between two requests. */
+static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout, int idle)
 {
     struct pollfd pfd = { conn->fd, POLLIN, 0 };
-    mpmx_worker *w = conn->alone ? NULL : mpmx_crew_self();
+    mpmx_worker *w = mpmx_crew_self();
     int n, error;
 
-    if (w)
+    if (w && !conn->alone)
         mpmx_crew_rest(w);
+    if (w && !mpmx_this_policy.async) {
+        conn->alone = 1;
+        if (idle)
+            return mpmx_recall_wait(w, conn->fd, timeout);
+    }
     do
         n = poll(&pfd, 1, timeout < 0 ? -1 : (int)((timeout + 999) / 1000));
     while (n < 0 && errno == EINTR);
     error = errno;
     if (w && mpmx_this_policy.async)
         mpmx_crew_unrest(w);
-    else if (w)
-        conn->alone = 1;
     return n > 0 ? APR_SUCCESS : n == 0 ? APR_TIMEUP : error;
 }
 
@@ -114,7 +119,7 @@ static apr_status_t receive(mpmx_conn *conn, char *buf, apr_size_t *len, apr_rea
     if (block == APR_BLOCK_READ)
         apr_socket_timeout_get(conn->sock, &timeout);
     if (timeout != 0 && is_known_empty(conn)) {
-        apr_status_t rv = await_input(conn, timeout);
+        apr_status_t rv = await_input(conn, timeout, 1);
 
         if (rv != APR_SUCCESS)
             return rv;
@@ -127,7 +132,7 @@ static apr_status_t receive(mpmx_conn *conn, char *buf, apr_size_t *len, apr_rea
             return APR_SUCCESS;
         }
         if ((errno == EAGAIN || errno == EWOULDBLOCK) && timeout != 0) {
-            apr_status_t rv = await_input(conn, timeout);
+            apr_status_t rv = await_input(conn, timeout, 0);
 
             if (rv != APR_SUCCESS)
                 return rv;

@@ -65,6 +65,10 @@ void mpmx_poller_unlisten(mpmx_poller *poller, mpmx_poll_entry *entry, int fd);
 /* Waits for at most `max` reports; 0 after a signal or a lost race. Any thread. */
 int mpmx_poller_wait(mpmx_poller *poller, mpmx_poll_event *events, int max);
 
+/* A descriptor that is readable while reports wait for somebody, or -1 where the system has none.
+ * For poll(2) only. Any thread. */
+int mpmx_poller_descriptor(mpmx_poller *poller);
+
 /* Makes one waiting thread (or the next one that waits) return with a report of
  * MPMX_POLL_WAKE_TOKEN. Any thread. */
 void mpmx_poller_wake(mpmx_poller *poller);

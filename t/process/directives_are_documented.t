@@ -1,11 +1,13 @@
 # Every directive of the MPM is in the manual and in both example configurations, commented out or
 # not; manual and examples name none that does not exist; defaults and limits in the manual, and
-# values in the examples, are those of the code.
+# values in the examples, are those of the code. Every numbered message of the MPM is in the manual,
+# and the manual numbers none otherwise.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
+use MPMX::Examples;
 use MPMX::Server;
 use MPMX::Server::Toolchain;
 
@@ -53,15 +55,19 @@ sub value_of {
 
 my ($reset) = $limits_code =~ /^void mpmx_directives_reset\(.*?\n\{(.*?)^\}/ms;
 my %member_value = $reset =~ /^\s+conf->(\w+) = ([^;]+);$/mg;
-my (%default, %most);
+my %is_ours = map { $_ => 1 } @ours;
+my (%default, %most, %known);
 while ($limits_code =~ /\{ "(\w+)",\s*AT\((\w+)\),\s*\d+,\s*(-?\w+),/g) {
     my ($name, $member, $most) = ($1, $2, $3);
+    $known{$name} = 1;
+    next unless $is_ours{$name};
     $default{$name} = value_of($member_value{$member} // '');
     $most{$name} = $most eq '0' ? $policy{max_server_limit} : $most eq '-1' ? $policy{max_thread_limit}
                  : value_of($most);          # undef: INT_MAX, not worth a word
 }
-cmp_ok(scalar(grep { defined } values %default), '>=', 8, 'defaults are found in the code');
-if (defined $member_value{worker_factor16}) {
+cmp_ok(scalar keys %known, '>=', 8, 'numbers are found in the code');
+is_deeply([ grep { !defined $default{$_} } sort keys %default ], [], 'each with its default');
+if ($is_ours{AsyncRequestWorkerFactor}) {
     $default{AsyncRequestWorkerFactor} = value_of($member_value{worker_factor16}) / $macro{FACTOR_SCALE};
     $most{AsyncRequestWorkerFactor} = $macro{FACTOR_MAX};
 }
@@ -103,8 +109,19 @@ sub too_old {
     return MPMX::Server::Toolchain::httpd_version() < 2_004_000 + $minor;
 }
 
+# `X 1`, or a list of such where MPMs differ: `X 1` (event, worker), `X 2` (winnt)
+my $of_some = qr/ \(\w+(?:, \w+)*\)/;
+
+sub default_in {
+    my ($row, $name) = @_;
+    my @pairs = ($row || '') =~ /(`$name [^`]+`)( \([\w, ]+\))?/g;
+    while (my ($default, $mpms) = splice @pairs, 0, 2) {
+        return $default if !defined $mpms || $mpms =~ /\b$mpm\b/;
+    }
+    return undef;
+}
+
 is_deeply([ grep { !$manual{$_} } @ours ], [], 'every directive is in the manual');
-my %is_ours = map { $_ => 1 } @ours;
 is_deeply([ grep { !$is_ours{$_} && !too_old($manual{$_}) } sort keys %manual ], [],
           'the manual describes none that does not exist');
 
@@ -112,14 +129,15 @@ for my $name (sort keys %manual) {
     my ($row, $text) = @{ $manual{$name} }{qw(row text)};
     my @missing = grep { !$row->{$_} } qw(Description Syntax Context Status Module);
     is("@missing", '', "$name: its table is complete");
-    like($row->{Syntax}, qr/^`$name /, "$name: the syntax begins with its name");
+    like($row->{Syntax}, qr/^`$name[ `]/, "$name: the syntax begins with its name");
     is($row->{Context}, 'server config', "$name: the context is the whole server");
     is($row->{Status}, 'MPM', "$name: its status");
     like($text, qr/\w/, "$name: is explained");
-    is($row->{Default}, "`$name $default{$name}`", "$name: the default is that of the code")
+    is(default_in($row->{Default}, $name), "`$name $default{$name}`", "$name: the default is that of the code")
         if defined $default{$name};
     # A default that cannot be looked up must at least be possible to read.
-    like($row->{Default} || 'none', qr/^(?:`$name \S+`|n\w+\b.*)$/, "$name: the default can be read");
+    like($row->{Default} || 'none', qr/^(?:`$name \S+`|`$name \S+`$of_some(?:, `$name \S+`$of_some)+|n\w+\b.*)$/,
+         "$name: the default can be read");
     like($text, qr/\b$most{$name}\b/, "$name: the largest value is named") if defined $most{$name};
 }
 
@@ -146,19 +164,38 @@ is("@unknown", '', 'all of them exist');
 my @claimed = grep { $is_ours{$_} } @core;
 is("@claimed", '', 'and none is ours');
 
+# Names of httpd 2.2 (and MaxClients): httpd takes what the manual says that they are followed by, and
+# tells the present name that the manual tells, too.
+my $checked = MPMX::Server->new;
+my @old = grep { $manual{$_} && $manual{$_}{row}{Description} =~ /\bdeprecated\b/ } @ours;
+cmp_ok(scalar @old, '>=', 1, 'there are old names');
+for my $name (@old) {
+    my ($alternatives) = $manual{$name}{row}{Syntax} =~ /^`$name ?(.*)`$/;
+    for my $value ($alternatives eq '' ? '' : split /\\\|/, $alternatives) {
+        $value = 100 if $value eq 'number';
+        my ($rc, $out) = $checked->check_config("$name $value");
+        is($rc, 0, "$name $value: as in the manual") or diag($out);
+        my ($present) = $out =~ /\b$name is (?:now spelt "|the old name of )(\w+)/;
+        ok($present, "$name: httpd tells the present name") or diag($out);
+        like(join(' ', $manual{$name}{text}, %{ $manual{$name}{row} }), qr/\b$present\b/,
+             "$name: which is in the manual") if $present;
+    }
+}
+$checked->remove;
+
 # --- what the examples say ---
 
-# A commented directive has no space behind its #, a comment has one.
-for my $file ("build/conf/mpmx_$mpm.conf", 'build/conf/mpmx-httpd.conf') {
+for my $file (MPMX::Examples::debian_conf($mpm), MPMX::Examples::plain_conf()) {
     my (%example, %said);
-    for (split /\n/, slurp($file)) {
-        next unless /^\s*#?([A-Z]\w*)\s+(\S.*?)\s*$/;
-        $example{$1} = $2;
-        ++$said{$1};
+    for (MPMX::Examples::directives($file, $mpm)) {
+        my ($name, $value) = @$_;
+        $example{$name} = $value;
+        ++$said{$name};
     }
     # What is deprecated is no example.
-    my @wanted = grep { $manual{$_} && $manual{$_}{row}{Description} !~ /\bdeprecated\b/ } @ours;
-    is_deeply([ grep { !exists $example{$_} } @wanted ], [], "$file has every directive");
+    my %is_old = map { $_ => 1 } @old;
+    is_deeply([ grep { !exists $example{$_} && !$is_old{$_} } @ours ], [], "$file has every directive");
+    is_deeply([ grep { exists $example{$_} } @old ], [], "$file has none of those that are deprecated");
     my @strange = grep { !$file_of{$_} && !($manual{$_} && too_old($manual{$_})) } sort keys %example;
     is("@strange", '', "$file has none that does not exist");
     for my $name (grep { defined $default{$_} && exists $example{$_} } sort keys %default) {
@@ -166,5 +203,52 @@ for my $file ("build/conf/mpmx_$mpm.conf", 'build/conf/mpmx-httpd.conf') {
         is($said{$name}, 1, "$file: $name is there once");
     }
 }
+
+# --- messages ---
+
+# AH numbers, as five digits, of a text; ranges filled in.
+sub numbers_in {
+    my ($text) = @_;
+    my %found;
+    while ($text =~ /\bAH(\d{5})\b(?:` to `AH(\d{5}))?/g) {
+        $found{ sprintf '%05d', $_ } = 1 for $1 .. $2 || $1;
+    }
+    return \%found;
+}
+
+my ($table) = slurp($page) =~ /^## Messages\n(.*?)(?=^## )/ms;
+ok($table, "$page has a list of messages") or $table = '';
+my $explained = numbers_in($table);
+my %number = $policy_code =~ /\[MPMX_AH_(\w+)\] = (\d+)/g;
+$_ = sprintf '%05d', $_ for values %number;
+cmp_ok(scalar keys %number, '>=', 15, "$policy_file has numbers");
+# Where there is one child none is ever added, and MaxRequestWorkers has no name, old or new.
+delete $number{BUSY} if $policy{single};
+my $first = delete $number{FIRST_CLAMP};
+my @clamps = map { [ $limits_code =~ /$_/g ] } qr/\b(?:at_most|at_least_one|unchanged)\(&?to, (\d+), "(\w+)"/,
+                                               qr/\bwarn\(to, (\d+), what\)()/;
+while (my ($nth, $name) = splice @{ $clamps[0] }, 0, 2) {
+    $number{"$name, $nth"} = sprintf '%05d', $first + $nth if $is_ours{$name};
+}
+while (my ($nth) = splice @{ $clamps[1] }, 0, 2) {
+    $number{"MaxRequestWorkers, $nth"} = sprintf '%05d', $first + $nth if $is_ours{MaxRequestWorkers};
+}
+is_deeply([ map { "$_: AH$number{$_}" } grep { !$explained->{ $number{$_} } } sort keys %number ], [],
+          'the manual explains each of them');
+
+# What all MPMs say under one number is explained on the page of event.
+my %shared_number;
+for my $file (glob("$top/modules/common/*.c $top/modules/common/unix/*.c")) {
+    $shared_number{$_} = 1 for MPMX::Server::Proc::slurp($file) =~ /\bAPLOGNO\((\d{5})\)/g;
+}
+my $of_event = numbers_in(slurp('docs/mod_mpmx_event.md'));
+is_deeply([ grep { !$of_event->{$_} } sort keys %shared_number ], [], 'and those that all MPMs have');
+
+# A message that is not there any more would be looked for in vain. Those of httpd's core that the
+# manual points to; and the form for the error log of a warning has the next number.
+my %there = map { $_ => 1 } values %number, keys %shared_number, qw(00051 00052 00095 00534);
+$there{ sprintf '%05d', $first + $_ } = 1 for 0 .. 23;
+is_deeply([ grep { !$there{$_} } sort keys %{ numbers_in(slurp($page)) } ], [],
+          'the manual has no other numbers');
 
 done_testing;

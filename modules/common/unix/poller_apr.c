@@ -292,6 +292,12 @@ int mpmx_poller_wait(mpmx_poller *p, mpmx_poll_event *events, int max)
     return n;
 }
 
+int mpmx_poller_descriptor(mpmx_poller *p)
+{
+    (void)p;
+    return -1;                           /* APR shows no pollset's descriptor */
+}
+
 /* At most one byte per poll goes into APR's pipe: a full one would block, and some
  * versions of APR block when they empty one that holds a multiple of 512 bytes. */
 static void ring(mpmx_poller *p)

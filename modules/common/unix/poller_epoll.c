@@ -138,6 +138,11 @@ int mpmx_poller_wait(mpmx_poller *p, mpmx_poll_event *events, int max)
     return n > 0 ? n : 0;
 }
 
+int mpmx_poller_descriptor(mpmx_poller *p)
+{
+    return p->epfd;                      /* epoll(7): "Can an epoll file descriptor be monitored" */
+}
+
 static void post(int fd)
 {
     uint64_t one = 1;

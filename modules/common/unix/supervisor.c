@@ -246,6 +246,14 @@ static int restart(mpmx_retained *all)
     httpd->my_generation++;
     if (global)
         global->running_generation = httpd->my_generation;
+    if (mpmx_this_policy.single && httpd->is_ungraceful) {
+        /* There is one kind of restart, as on Windows: the old child goes when the new one
+         * accepts (contract 8.7). */
+        httpd->is_ungraceful = 0;
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, MPMX_AH(RESTART,
+                     "SIGHUP received.  Attempting to restart"));
+        return OK;
+    }
     if (httpd->is_ungraceful) {
         all->carry = 0;
         reclaim(all);

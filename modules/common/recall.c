@@ -1,0 +1,124 @@
+/* See recall.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE              /* ppoll(2) */
+#endif
+#include "recall.h"
+#include "clock.h"
+#include "log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include "apr_portable.h"
+
+#define RECALL_SIGNAL  SIGUSR1   /* children get no other use of it (contract 4.6)        */
+#define IDLE_MS        1000      /* every client has that long                            */
+#define RECALL_MS        10      /* reports have waited that long; between two calls      */
+#define BUSY_MS         100
+
+enum { NOT, WAITING, CALLED };
+
+static sigset_t waiting_mask;    /* all but RECALL_SIGNAL; read-only after init           */
+
+static void nothing(int sig)
+{
+    (void)sig;
+}
+
+void mpmx_recall_init(void)
+{
+    struct sigaction action = { .sa_handler = nothing };
+
+    sigemptyset(&action.sa_mask);
+    sigaction(RECALL_SIGNAL, &action, NULL);
+    sigfillset(&waiting_mask);
+    sigdelset(&waiting_mask, RECALL_SIGNAL);
+}
+
+static struct timespec span(int64_t us)
+{
+    struct timespec ts = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
+
+    return ts;
+}
+
+apr_status_t mpmx_recall_wait(mpmx_worker *w, int fd, apr_interval_time_t timeout_us)
+{
+    struct pollfd pfd = { fd, POLLIN, 0 };
+    struct timespec ts = span(timeout_us > 0 ? timeout_us : 0);
+    int n, error, was;
+
+    atomic_store_explicit(&w->idle_since, mpmx_clock_coarse_ms(), memory_order_relaxed);
+    atomic_store(&w->idle, WAITING);
+    do
+        n = ppoll(&pfd, 1, timeout_us < 0 ? NULL : &ts, &waiting_mask);
+    while (n < 0 && errno == EINTR && atomic_load(&w->idle) == WAITING);
+    error = errno;
+    was = atomic_exchange(&w->idle, NOT);
+    if (n > 0)
+        return APR_SUCCESS;
+    return n == 0 || was == CALLED ? APR_TIMEUP : error;
+}
+
+/* --- the housekeeper's side ---------------------------------------------------------------- */
+
+static mpmx_worker *longest_idle(mpmx_crew *crew)
+{
+    mpmx_worker *longest = NULL;
+    int i;
+
+    for (i = 0; i < crew->size; i++) {
+        mpmx_worker *w = &crew->worker[i];
+
+        if (atomic_load_explicit(&w->idle, memory_order_relaxed) == WAITING
+            && (!longest || atomic_load(&w->idle_since) < atomic_load(&longest->idle_since)))
+            longest = w;
+    }
+    return longest;
+}
+
+int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
+{
+    mpmx_crew *crew = &child->crew;
+
+    if (!atomic_load(&crew->all_taken) || mpmx_poller_descriptor(crew->poller) < 0)
+        return 0;
+    if (mpmx_crew_idle(crew) > 0) {
+        /* Whoever is the last to be taken from now on says so again, unless it was before. */
+        atomic_store(&crew->all_taken, 0);
+        if (mpmx_crew_idle(crew) > 0) {
+            child->reports_since = 0;
+            return 0;
+        }
+        atomic_store(&crew->all_taken, 1);
+    }
+    if (now >= child->recall_at)
+        return 1;
+    if (child->recall_at < *until)
+        *until = child->recall_at;
+    return 0;
+}
+
+void mpmx_recall_reports_wait(mpmx_child *child, int64_t now)
+{
+    mpmx_worker *w = longest_idle(&child->crew);
+    int64_t since = w ? atomic_load(&w->idle_since) : now;
+    int waiting = WAITING;
+    apr_os_thread_t *thread;
+
+    child->recall_at = now + RECALL_MS;
+    if (!child->reports_since || now - child->reports_since > 4 * RECALL_MS) {
+        child->reports_since = now;      /* a thread may be on its way: once more */
+        return;
+    }
+    if (!w || now - since < IDLE_MS) {   /* all are at work: look again from time to time */
+        child->recall_at = w ? since + IDLE_MS : now + BUSY_MS;
+        child->reports_since = child->recall_at;
+        return;
+    }
+    child->reports_since = now;
+    if (atomic_compare_exchange_strong(&w->idle, &waiting, CALLED)
+        && apr_os_thread_get(&thread, w->thread) == APR_SUCCESS)
+        pthread_kill(*thread, RECALL_SIGNAL);
+}
