@@ -4,6 +4,7 @@
 #include "housekeeper.h"
 #include "log.h"
 #include "recall.h"
+#include "schedule.h"
 #include "scoreboard.h"
 #include "suspend.h"
 
@@ -65,6 +66,8 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
     mpmx_work *work;
     int what;
 
+    if (!mpmx_this_policy.async)
+        mpmx_schedule_in_turn();
     w->thread = thread;
     w->connection_id = (long)mpmx_child_of(w)->slot * mpmx.conf.thread_limit + w->slot;
     mpmx_scoreboard_worker_start(w);

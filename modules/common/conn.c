@@ -90,7 +90,7 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
         conn = make_record(child, (unsigned)fd);
     /* A module may have closed a descriptor that it took from a connection before that
      * connection's owner was done with the record: leave that alone. */
-    while (conn && conn->state != MPMX_CONN_FREE) {
+    while (conn && mpmx_conn_get_state(conn) != MPMX_CONN_FREE) {
         int moved = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
 
         close(fd);
@@ -104,7 +104,7 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
         close(fd);
         return NULL;
     }
-    conn->state = MPMX_CONN_NEW;
+    mpmx_conn_set_state(conn, MPMX_CONN_NEW);
     conn->listener = listener;
     conn->peer = *peer;
     conn->gated = listener->gated;
@@ -171,7 +171,7 @@ void mpmx_conn_park(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsi
     int64_t wake;
     apr_status_t rv;
 
-    conn->state = (unsigned char)state;
+    mpmx_conn_set_state(conn, state);
     mpmx_conn_count(w, conn, count_of(state));
     wake = mpmx_wheel_set(&child->wheel, &conn->deadline, mpmx_clock_coarse_ms() + timeout_ms);
     atomic_store_explicit(&conn->claim, token | ARMED, memory_order_release);
@@ -232,7 +232,7 @@ void mpmx_conn_retire(mpmx_worker *w, mpmx_conn *conn)
     mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
     mpmx_count(w, MPMX_COUNT_CONNECTIONS, -1);
     mpmx_poller_release(child->poller, &conn->poll);
-    conn->state = MPMX_CONN_FREE;
+    mpmx_conn_set_state(conn, MPMX_CONN_FREE);
     mpmx_listeners_check_room(w);
     if (mpmx_child_phase(child) > MPMX_PHASE_RUNNING)
         mpmx_child_kick(child);          /* it may have been the last one */
@@ -368,7 +368,7 @@ void mpmx_conn_start(mpmx_worker *w, mpmx_conn *conn)
 void mpmx_conn_ready(mpmx_worker *w, mpmx_conn *conn, unsigned events)
 {
     (void)events;                        /* a hang-up shows in what recv and send say */
-    switch (conn->state) {
+    switch (mpmx_conn_get_state(conn)) {
     case MPMX_CONN_NEW:
         try_head(w, conn);
         break;
@@ -393,7 +393,7 @@ void mpmx_conn_ready(mpmx_worker *w, mpmx_conn *conn, unsigned events)
     default:
         /* Not parked: nothing could have claimed it. */
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, mpmx_child_of(w)->server,
-                     "report for descriptor %d in state %d", conn->fd, conn->state);
+                     "report for descriptor %d in state %d", conn->fd, mpmx_conn_get_state(conn));
     }
 }
 
@@ -430,7 +430,7 @@ static void expired(mpmx_worker *w, mpmx_work *work)
     mpmx_conn *conn = (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work));
     int stopping = mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING;
 
-    switch (conn->state) {
+    switch (mpmx_conn_get_state(conn)) {
     case MPMX_CONN_NEW:
     case MPMX_CONN_KEEPALIVE:
         if (conn->buf_len && !stopping)
@@ -481,7 +481,7 @@ int64_t mpmx_conn_visit(mpmx_deadline *deadline, int64_t now, void *baton)
     /* A closed connection leaves its deadline in the wheel, where the next one on the same
      * descriptor finds it; if there is none, it goes now. Either that next one sees that it
      * is out and puts it in again, or we see the deadline it has set, and so its state. */
-    if (conn->state == MPMX_CONN_FREE)
+    if (mpmx_conn_get_state(conn) == MPMX_CONN_FREE)
         return 0;
     if (due > now)
         return due;
@@ -517,7 +517,7 @@ void mpmx_conn_shut_all(mpmx_child *child)
         mpmx_conn *chunk = atomic_load_explicit(&child->chunk[i], memory_order_acquire);
 
         for (k = 0; chunk && k < CHUNK; k++)
-            if (chunk[k].state == MPMX_CONN_SERVING)
+            if (mpmx_conn_get_state(&chunk[k]) == MPMX_CONN_SERVING)
                 shutdown(chunk[k].fd, SHUT_RDWR);
     }
 }

@@ -79,7 +79,7 @@ struct mpmx_conn {
     mpmx_deadline deadline;
     mpmx_work work;              /* when it goes to a worker without a report         */
     int fd;
-    unsigned char state;         /* mpmx_conn_state                                   */
+    _Atomic unsigned char state; /* mpmx_conn_state; by the two functions below only  */
     unsigned char counted;       /* which mpmx_count it is in, + 1; 0: none           */
     unsigned gated : 1;          /* heads are collected by the gate                   */
     unsigned tls : 1;            /* ... as TLS records                                */
@@ -111,6 +111,18 @@ struct mpmx_conn {
     mpmx_conn *susp_next, **susp_prev;   /* child's list of SUSPENDED ones            */
     uint64_t susp_seen;          /* see suspend.c                                     */
 };
+
+/* Written by the owner alone, but others look before they claim it, or never do (conn.c).
+ * Relaxed: what orders it is the claim or the deadline that is read beside it. */
+static inline mpmx_conn_state mpmx_conn_get_state(const mpmx_conn *conn)
+{
+    return (mpmx_conn_state)atomic_load_explicit(&conn->state, memory_order_relaxed);
+}
+
+static inline void mpmx_conn_set_state(mpmx_conn *conn, mpmx_conn_state state)
+{
+    atomic_store_explicit(&conn->state, (unsigned char)state, memory_order_relaxed);
+}
 
 /* Prepares the table of records. By the child's main thread, before workers exist. */
 apr_status_t mpmx_conn_table_init(struct mpmx_child *child, apr_pool_t *pool);

@@ -119,15 +119,17 @@ static void obey_signals(mpmx_child *child)
 
 static int is_idle(const mpmx_conn *conn, int64_t now)
 {
-    if (conn->state == MPMX_CONN_LINGER)     /* at the end, two seconds must do */
+    mpmx_conn_state state = mpmx_conn_get_state(conn);
+
+    if (state == MPMX_CONN_LINGER)       /* at the end, two seconds must do */
         return now >= conn->head_due - LINGER_MS + LINGER_SHORT_MS;
-    return (conn->state == MPMX_CONN_KEEPALIVE || conn->state == MPMX_CONN_NEW) && !conn->buf_len;
+    return (state == MPMX_CONN_KEEPALIVE || state == MPMX_CONN_NEW) && !conn->buf_len;
 }
 
 static int is_any(const mpmx_conn *conn, int64_t now)
 {
     (void)now;
-    return conn->state != MPMX_CONN_FREE;
+    return mpmx_conn_get_state(conn) != MPMX_CONN_FREE;
 }
 
 static void mark_threads(mpmx_child *child)

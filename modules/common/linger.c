@@ -95,7 +95,7 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
     int64_t now = mpmx_clock_coarse_ms();
     int i;
 
-    if (conn->state != MPMX_CONN_LINGER)
+    if (mpmx_conn_get_state(conn) != MPMX_CONN_LINGER)
         conn->head_due = now + (conn->linger_short ? LINGER_SHORT_MS : LINGER_MS);
     for (i = 0; i < DRAIN_READS; i++) {
         ssize_t n = recv(conn->fd, w->scratch, MPMX_SCRATCH, 0);
@@ -103,7 +103,7 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (conn->no_more && conn->state != MPMX_CONN_LINGER) {
+            if (conn->no_more && mpmx_conn_get_state(conn) != MPMX_CONN_LINGER) {
                 mpmx_conn_close(w, conn);
                 return;
             }

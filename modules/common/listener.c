@@ -167,7 +167,7 @@ static int have_room(mpmx_child *child)
 static int is_idle(const mpmx_conn *conn, int64_t now)
 {
     (void)now;
-    return conn->state == MPMX_CONN_KEEPALIVE && !conn->buf_len;
+    return mpmx_conn_get_state(conn) == MPMX_CONN_KEEPALIVE && !conn->buf_len;
 }
 
 /* Half of its KeepAliveTimeout is over. */

@@ -168,7 +168,7 @@ static void go_on(mpmx_worker *w, mpmx_conn *conn)
 {
     conn_rec *c = conn->c;
 
-    conn->state = MPMX_CONN_SERVING;
+    mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
     mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
     ap_update_sb_handle(conn->sbh, mpmx_child_of(w)->slot, w->slot);
     c->sbh = conn->sbh;
@@ -372,7 +372,7 @@ void mpmx_serve(mpmx_worker *w, mpmx_conn *conn)
         go_on(w, conn);
     }
     else {
-        conn->state = MPMX_CONN_SERVING;
+        mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
         mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
         if (!begin(w, conn))
             return;

@@ -37,7 +37,7 @@ void mpmx_suspend(mpmx_worker *w, mpmx_conn *conn)
         mpmx_conn_retire(w, conn);
         return;
     }
-    conn->state = MPMX_CONN_SUSPENDED;
+    mpmx_conn_set_state(conn, MPMX_CONN_SUSPENDED);
     conn->susp_seen = 0;
     conn->susp_next = child->suspended;
     conn->susp_prev = &child->suspended;
@@ -52,10 +52,10 @@ int mpmx_suspend_drop(mpmx_child *child, mpmx_conn *conn)
     int was;
 
     pthread_mutex_lock(&child->susp_lock);
-    was = conn->state == MPMX_CONN_SUSPENDED && conn->susp_prev;
+    was = mpmx_conn_get_state(conn) == MPMX_CONN_SUSPENDED && conn->susp_prev;
     if (was) {
         unlink_conn(conn);
-        conn->state = MPMX_CONN_SERVING;
+        mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
     }
     else {
         conn->dead = 1;
@@ -97,7 +97,7 @@ void mpmx_suspend_look(mpmx_child *child)
         if (oldest < conn->susp_seen)
             continue;                    /* the one that finished it may still run */
         unlink_conn(conn);
-        conn->state = MPMX_CONN_SERVING;
+        mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
         conn->work.run = resume;
         mpmx_crew_submit(&child->crew, &conn->work);
     }

@@ -83,15 +83,6 @@ int64_t mpmx_wheel_set(mpmx_wheel *w, mpmx_deadline *d, int64_t due)
     return changed;
 }
 
-void mpmx_wheel_drop(mpmx_wheel *w, mpmx_deadline *d)
-{
-    /* Not without the lock: while the wheel looks at it, it is out, and comes back. */
-    pthread_mutex_lock(&w->lock);
-    if (atomic_load(&d->visit))
-        unlink_from(w, d);
-    pthread_mutex_unlock(&w->lock);
-}
-
 static void visit_slot(mpmx_wheel *w, unsigned index, int64_t now,
                        mpmx_wheel_visitor *visit, void *baton)
 {

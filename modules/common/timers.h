@@ -46,9 +46,6 @@ void mpmx_wheel_init(mpmx_wheel *wheel, int64_t now);
  * can be told, or MPMX_NEVER if nothing became earlier. Any thread. */
 int64_t mpmx_wheel_set(mpmx_wheel *wheel, mpmx_deadline *deadline, int64_t due);
 
-/* Takes the deadline out, for good; by the owner. Any thread. */
-void mpmx_wheel_drop(mpmx_wheel *wheel, mpmx_deadline *deadline);
-
 /* Visits all slots up to `now`. One thread only (the housekeeper). */
 void mpmx_wheel_advance(mpmx_wheel *wheel, int64_t now, mpmx_wheel_visitor *visit, void *baton);
 
