@@ -28,9 +28,10 @@ my $seconds = $ENV{BENCH_SECONDS} || 4;
 my $ticks = POSIX::sysconf(&POSIX::_SC_CLK_TCK);
 
 STDOUT->autoflush(1);
-my ($dir, $httpd, $mpm, $stock_so, $our_so, @wanted) = @ARGV;
+my ($dir, $httpd, $stock_so, $our_so, @wanted) = @ARGV;
 die "start this with compare.sh\n" unless defined $our_so;
-@wanted = @ORDER unless @wanted;
+# Where a connection keeps a thread, a thousand of them are no fair question.
+@wanted = grep { $_ ne 'c1000' || mpm_of($stock_so) eq 'event' } @ORDER unless @wanted;
 for my $name (@wanted) {
     die "there is no scenario '$name', only: @ORDER\n" unless $SCENARIO{$name};
 }
@@ -49,6 +50,12 @@ exit 0;
 
 # ---- servers ----
 
+# The DSO's name tells: mod_mpm_worker.so, mod_mpmx_winnt.so.
+sub mpm_of {
+    my ($so) = @_;
+    return $so =~ m{mod_mpmx?_(\w+)\.so\z} ? $1 : die "not the name of an MPM: $so\n";
+}
+
 sub new_server {
     my ($name, $so) = @_;
     my $root = "$dir/$name";
@@ -57,6 +64,7 @@ sub new_server {
     write_file("$root/htdocs/index.html", 'x' x 1000);
     open(my $in, '<', "$dir/common.conf") or die "common.conf: $!\n";
     my $common = do { local $/; <$in> };
+    my $mpm = mpm_of($so);
     my $load = "LoadModule mpm_${mpm}_module \"$so\"";
     write_file("$root/httpd.conf", <<"END");
 ServerRoot "$root"
@@ -73,7 +81,7 @@ EnableSendfile off
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 60
-@{[ sizing() ]}
+@{[ sizing($mpm) ]}
 <Directory />
     AllowOverride None
     Options FollowSymLinks
@@ -84,6 +92,7 @@ END
 }
 
 sub sizing {
+    my ($mpm) = @_;
     return "ThreadsPerChild 64\n" if $mpm eq 'winnt';
     my $text = <<'END';
 StartServers 2

@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: sh t/bench/compare.sh [mpm] [scenario ...]
 #
-# The stock MPM of this httpd and the one of mpmx side by side: same configuration, same machine,
+# The stock MPM of this httpd (for winnt: worker) and the one of mpmx side by side: same configuration, same machine,
 # in turn. See compare.pl for the scenarios and settings. Loads this machine's loopback only.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -17,8 +17,11 @@ build all || exit 2
 out=$("$MAKE" -s --no-print-directory -f Makefile.unix print-out)
 case $out in /*) ;; *) out=$PWD/$out ;; esac
 
-stock=$LIBEXECDIR/mod_mpm_$mpm.so
-[ -f "$stock" ] || die "this httpd has no stock $mpm to compare with: $stock"
+# httpd's own winnt is for Windows.
+rival=$mpm
+[ "$mpm" != winnt ] || rival=worker
+stock=$LIBEXECDIR/mod_mpm_$rival.so
+[ -f "$stock" ] || die "this httpd has no stock $rival to compare with: $stock"
 
 # Servers and client need a descriptor for each of a thousand connections.
 # shellcheck disable=SC3045 # where it is unknown, nothing is lost
@@ -36,4 +39,4 @@ trap 'exit 143' TERM HUP
     server_user
 } > "$work/common.conf" || exit 2
 
-perl t/bench/compare.pl "$work" "$HTTPD" "$mpm" "$stock" "$out/mod_mpmx_$mpm.so" "$@"
+perl t/bench/compare.pl "$work" "$HTTPD" "$stock" "$out/mod_mpmx_$mpm.so" "$@"
