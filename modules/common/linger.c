@@ -90,6 +90,13 @@ void mpmx_linger_gone(mpmx_worker *w, mpmx_conn *conn)
     end(w, conn, 1);
 }
 
+/* How long to wait for more. Where the MPM is not async, httpd takes two seconds of silence for
+ * the end (contract 6.5), and old children go that much earlier. */
+static int64_t patience(int64_t left)
+{
+    return !mpmx_this_policy.async && left > LINGER_SHORT_MS ? LINGER_SHORT_MS : left;
+}
+
 void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
 {
     int64_t now = mpmx_clock_coarse_ms();
@@ -119,5 +126,5 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
     if (now >= conn->head_due)
         mpmx_conn_close(w, conn);
     else
-        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, conn->head_due - now);
+        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, patience(conn->head_due - now));
 }

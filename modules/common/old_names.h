@@ -23,8 +23,9 @@ void mpmx_old_names_report(const mpmx_config *conf, int console, server_rec *s);
     AP_INIT_TAKE1("LockFile", mpmx_old_lock_file, NULL, RSRC_CONF, \
                   "Before 2.4: the file of the AcceptMutex. No effect")
 
+/* Spelt out, because AP_INIT_NO_ARGS lets any arguments pass. */
 #define MPMX_OLD_WINNT_COMMANDS \
-    AP_INIT_NO_ARGS("Win32DisableAcceptEx", mpmx_old_disable_acceptex, NULL, RSRC_CONF, \
-                    "Before 2.4: AcceptFilter http none and AcceptFilter https none")
+    { "Win32DisableAcceptEx", { .no_args = mpmx_old_disable_acceptex }, NULL, RSRC_CONF, NO_ARGS, \
+      "Before 2.4: AcceptFilter http none and AcceptFilter https none" }
 
 #endif

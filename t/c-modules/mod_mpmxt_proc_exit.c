@@ -1,9 +1,10 @@
-/* Children that end while they start.
+/* Children that end while they start, or take their time for it.
  *
  *     MpmxtExit child_init|drop_privileges CODE [MARK]
+ *     MpmxtStartDelay MS [MARK]
  *
- * Every child ends with that code in that hook; with a MARK only while the
- * file MARK exists.
+ * Every child ends with that code in that hook (by signal -CODE if it is negative), or takes that
+ * long in child_init; with a MARK only while the file MARK exists.
  */
 #include "httpd.h"
 #include "http_config.h"
@@ -12,28 +13,43 @@
 #include "mpm_common.h"
 #include "apr_file_info.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 APLOG_USE_MODULE(mpmxt_proc_exit);
 
-static const char *where, *mark;
-static int code;
+static const char *where, *mark, *delay_mark;
+static int code, delay_ms;
 
-static void maybe_exit(apr_pool_t *p, server_rec *s, const char *here)
+static int is_there(apr_pool_t *p, const char *file)
 {
     apr_finfo_t there;
 
-    if (!where || strcmp(where, here))
-        return;
-    if (mark && apr_stat(&there, mark, APR_FINFO_TYPE, p) != APR_SUCCESS)
+    return !file || apr_stat(&there, file, APR_FINFO_TYPE, p) == APR_SUCCESS;
+}
+
+static void maybe_exit(apr_pool_t *p, server_rec *s, const char *here)
+{
+    if (!where || strcmp(where, here) || !is_there(p, mark))
         return;
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mpmxt: ending in %s with code %d", here, code);
+    if (code < 0) {
+        signal(-code, SIG_DFL);
+        kill(getpid(), -code);
+        apr_sleep(apr_time_from_sec(1));
+    }
     exit(code);
 }
 
 static void at_child_init(apr_pool_t *p, server_rec *s)
 {
     maybe_exit(p, s, "child_init");
+    if (delay_ms && is_there(p, delay_mark)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mpmxt: pid %ld takes %d ms to start",
+                     (long)getpid(), delay_ms);
+        apr_sleep(apr_time_from_msec(delay_ms));
+    }
 }
 
 static int at_drop_privileges(apr_pool_t *p, server_rec *s)
@@ -50,8 +66,16 @@ static const char *set_exit(cmd_parms *cmd, void *dummy, const char *w, const ch
     return NULL;
 }
 
+static const char *set_delay(cmd_parms *cmd, void *dummy, const char *ms, const char *m)
+{
+    delay_ms = atoi(ms);
+    delay_mark = m;
+    return NULL;
+}
+
 static const command_rec commands[] = {
     AP_INIT_TAKE23("MpmxtExit", set_exit, NULL, RSRC_CONF, "hook, exit code, [mark file]"),
+    AP_INIT_TAKE12("MpmxtStartDelay", set_delay, NULL, RSRC_CONF, "milliseconds, [mark file]"),
     { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
 };
 

@@ -15,7 +15,7 @@ my $srv = MPMX::Server->new(
     sizing   => { StartServers => 3, ServerLimit => 4, ThreadsPerChild => 8, MaxRequestWorkers => 32, MinSpareThreads => 24 },
 );
 $srv->start;
-$srv->wait_for(sub { $srv->children >= 3 }, 5);
+$srv->wait_for(sub { $srv->children >= $srv->first_children }, 5);
 
 my %unique;
 my $repeated = 0;

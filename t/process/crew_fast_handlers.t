@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
-MPMX::Server->only_for(qw(event winnt));
+MPMX::Server->only_for([qw(event winnt)], 'its threads wait for the next request of their connection');
 plan skip_all => 'counts context switches in /proc' unless -r "/proc/$$/task/$$/status";
 my $ab = MPMX::Server::Toolchain::support_program('ab') or plan skip_all => 'no ab installed';
 plan skip_all => 'sanitizers take locks of their own' if MPMX::Server::slowness() > 1;

@@ -16,7 +16,7 @@ my %limits = (
     worker => { StartServers => qr/\b1\b/, ServerLimit => qr/\b1\b.*\b20000\b/s, ThreadLimit => qr/\b1\b.*\b20000\b/s,
                 ThreadsPerChild => qr/\b1\b/, MinSpareThreads => qr/\b1\b/, MaxSpareThreads => qr/\b[01]\b/,
                 MaxRequestWorkers => qr/\b1\b/, MaxClients => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/ },
-    winnt  => { ThreadLimit => qr/\b1\b.*\b15000\b/s, ThreadsPerChild => qr/\b1\b/ },
+    winnt  => { ThreadLimit => qr/\b1\b.*\b15000\b/s, ThreadsPerChild => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/ },
 );
 my $range_of = $limits{ MPMX::Server::mpm() };
 my $srv = MPMX::Server->new(sizing => {});

@@ -8,8 +8,6 @@ use Test::More;
 use MPMX::Server;
 use Time::HiRes qw(time sleep);
 
-MPMX::Server->only_for(qw(event worker));
-
 my $srv = MPMX::Server->new(
     nofile => 64,
     sizing => { StartServers => 1, ServerLimit => 1, ThreadsPerChild => 16, MaxRequestWorkers => 16,

@@ -1,5 +1,6 @@
 # A stop or restart at once is obeyed within five seconds even while children of
-# an earlier generation, or the present one, are stuck in slow requests.
+# an earlier generation, or the present one, are stuck in slow requests. An MPM
+# with one child has only the restart that lets them finish.
 use strict;
 use warnings;
 use FindBin;
@@ -28,6 +29,18 @@ for my $sig (qw(TERM INT)) {
     cmp_ok($took, '<', 5 * MPMX::Server::slowness(), sprintf '%s: all ended within five seconds (%.1f s)', $sig, $took);
     ok(!-e $srv->path('run/httpd.pid'), "$sig: no pid file left");
     $_->[0]->close for @stuck;
+}
+
+if (MPMX::Server::single()) {
+    $srv->start;
+    my @stuck = drain('drain-HUP');
+    my %old = map { $_ => 1 } $srv->children;
+    $srv->signal('HUP');
+    ok($srv->wait_for(sub { grep { !$old{$_} } $srv->children }, 10), 'HUP: a new generation serves');
+    is($srv->release('drain-HUP', @stuck), 3, 'HUP: slow requests finish');
+    $srv->finish(qr/AH00046/);
+    done_testing;
+    exit 0;
 }
 
 $srv->start;

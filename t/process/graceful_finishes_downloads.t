@@ -7,8 +7,6 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
-MPMX::Server->only_for(qw(event worker));
-
 my $srv = MPMX::Server->new(
     handlers => 1,
     sizing   => { StartServers => 2, ServerLimit => 2, ThreadsPerChild => 8, MaxRequestWorkers => 16,

@@ -8,9 +8,8 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
-MPMX::Server->only_for(qw(event winnt));
-
-my $srv = MPMX::Server->new(conf => 'KeepAliveTimeout 10');
+# An MPM that is not asynchronous needs a thread for each of them.
+my $srv = MPMX::Server->new(conf => 'KeepAliveTimeout 10', sizing => { ThreadsPerChild => 16, MaxRequestWorkers => 64, MinSpareThreads => 1, MaxSpareThreads => 64 });
 $srv->start;
 
 my @idle = map { $srv->connect } 1 .. 30;

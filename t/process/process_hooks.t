@@ -12,7 +12,8 @@ use MPMX::Server;
 my $srv = MPMX::Server->new(handlers => 1, c_modules => ['mod_mpmxt_proc_hooks'],
     sizing => { StartServers => 2, MinSpareThreads => 16 });
 $srv->start;
-$srv->wait_for(sub { $srv->children >= 2 }, 5);
+my $many = $srv->first_children;
+$srv->wait_for(sub { $srv->children >= $many }, 5);
 
 # A life with everything in it: a busy drain, a crash, both kinds of restart.
 my $killed;
@@ -21,14 +22,15 @@ for my $event (qw(USR1 KILL USR1 busy HUP USR1)) {
     my @busy = $event eq 'busy' ? $srv->hold(2, 'busy') : ();
     if ($event eq 'KILL') {
         ($killed) = keys %old;
+        $srv->wait_logged("mpmxt: child_init pid $killed\\b", 5);
         kill 'KILL', $killed;
-        ok($srv->wait_for(sub { my @now = $srv->children; @now >= 2 && !grep { $_ == $killed } @now }, 10), 'a killed child is replaced');
+        ok($srv->wait_for(sub { my @now = $srv->children; @now >= $many && !grep { $_ == $killed } @now }, 10), 'a killed child is replaced');
         next;
     }
     $srv->signal($event eq 'busy' ? 'USR1' : $event);
     ok($srv->wait_for(sub { grep { !$old{$_} } $srv->children }, 15), "$event: a new generation");
     is($srv->release('busy', @busy), 2, 'the old one finishes its requests') if @busy;
-    ok($srv->wait_for(sub { my @now = $srv->children; @now >= 2 && !grep { $old{$_} } @now }, 15), "$event: the old one is gone");
+    ok($srv->wait_for(sub { my @now = $srv->children; @now >= $many && !grep { $old{$_} } @now }, 15), "$event: the old one is gone");
 }
 is($srv->get('/index.html')->{status}, 200, 'serving');
 ok($srv->wait_logged('mpmxt: monitor', 14), 'monitor runs');

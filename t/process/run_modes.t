@@ -37,7 +37,7 @@ for my $sig (qw(TERM INT)) {
     for my $mode (qw(foreground no_detach)) {
         $srv->start(mode => $mode);
         is($srv->read_pid, $srv->pid, "$mode: the pid file names the process started");
-        ok($srv->wait_for(sub { $srv->children >= 2 }, 5), "$mode: has children");
+        ok($srv->wait_for(sub { $srv->children >= $srv->first_children }, 5), "$mode: has children");
         is(session(), $my_session, "$mode: stays in the session") if $mode eq 'foreground';
         is(readlink('/proc/' . $srv->pid . '/cwd'), '/', "$mode: works in /") if $mode eq 'no_detach' && MPMX::Server::Proc::HAVE_PROC;
         is($srv->get('/index.html')->{status}, 200, "$mode: serves");
@@ -55,7 +55,7 @@ for my $sig (qw(TERM INT)) {
     isnt((MPMX::Server::Proc::stat_of($pid))[1], $$, 'daemon: not a child of its starter');
     is(session(), $pid, 'daemon: leads a session of its own');
     is(readlink("/proc/$pid/cwd"), '/', 'daemon: works in /') if MPMX::Server::Proc::HAVE_PROC;
-    ok($srv->wait_for(sub { $srv->children >= 2 }, 5), 'daemon: has children');
+    ok($srv->wait_for(sub { $srv->children >= $srv->first_children }, 5), 'daemon: has children');
     is($srv->get('/index.html')->{status}, 200, 'daemon: serves');
     $srv->signal($sig);
     ended("daemon: ends by $sig");

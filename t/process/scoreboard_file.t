@@ -15,7 +15,7 @@ my $file = $srv->path('run/scoreboard');
 
 for my $round (1, 2) {
     $srv->start;
-    is($srv->status->{ServerMPM}, MPMX::Server::mpm() eq 'winnt' ? 'WinNT' : MPMX::Server::mpm(), "start $round: mod_status answers");
+    is($srv->status->{ServerMPM}, MPMX::Server::single() ? 'WinNT' : MPMX::Server::mpm(), "start $round: mod_status answers");
     for my $sig (qw(USR1 HUP)) {
         my %old = map { $_ => 1 } $srv->children;
         $srv->signal($sig);

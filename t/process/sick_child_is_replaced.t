@@ -8,8 +8,6 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
-MPMX::Server->only_for(qw(event worker));
-
 my $srv = MPMX::Server->new(
     handlers  => 1,
     c_modules => ['mod_mpmxt_proc_exit'],
@@ -20,7 +18,7 @@ $srv->start;
 my @before = $srv->children;
 my $r = $srv->get('/mpmxt/exit?7', timeout => 5);
 is($r->{status}, 0, 'a handler ended its process with that code');
-ok($srv->wait_for(sub { my @now = $srv->children; @now >= 2 && "@now" ne "@before" }, 8), 'another child took its place');
+ok($srv->wait_for(sub { my @now = $srv->children; @now >= $srv->first_children && "@now" ne "@before" }, 8), 'another child took its place');
 is($srv->get('/index.html')->{status}, 200, 'still serving');
 
 SKIP: {

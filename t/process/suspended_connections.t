@@ -9,7 +9,7 @@ use Test::More;
 use MPMX::Server;
 use Time::HiRes qw(time sleep);
 
-MPMX::Server->only_for(qw(event winnt));
+MPMX::Server->only_for([qw(event winnt)], 'not asynchronous, no connection is ever suspended');
 MPMX::Server->need_modules('dialup');
 
 my $srv = MPMX::Server->new(

@@ -1,6 +1,7 @@
 # Timed callbacks (ap_mpm_register_timed_callback) run on time, never early, on
 # an otherwise idle server: single ones, ones that register again, a thousand
-# at once, and ones registered in child_init.
+# at once, and ones registered in child_init. An MPM that is not asynchronous
+# says that it has none.
 use strict;
 use warnings;
 use FindBin;
@@ -8,8 +9,6 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 use Time::HiRes qw(sleep);
-
-MPMX::Server->only_for(qw(event winnt));
 
 my $srv = MPMX::Server->new(
     c_modules => ['mod_mpmxt_proc_timers'],
@@ -39,6 +38,13 @@ sub one {
 }
 
 $srv->start;
+if (MPMX::Server::mpm() eq 'worker') {
+    like($srv->get('/timers/add?1,20')->{body}, qr/added=0 failed=1/, 'there are none, and the caller is told');
+    is($srv->get('/index.html')->{status}, 200, 'still serving');
+    $srv->finish;
+    done_testing;
+    exit 0;
+}
 one(1000, 1);
 one(200, 5);
 one(20, 30);

@@ -106,6 +106,21 @@ void mpmx_generation_retire_older(mpmx_retained *all)
 
 /* --- worn children -------------------------------------------------------------------------- */
 
+/* Does another child accept on the same sockets, and will go on doing so? */
+static int has_company(mpmx_retained *all, const mpmx_proc *p)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++) {
+        const mpmx_proc *other = &all->proc[i];
+
+        if (other != p && other->bucket == p->bucket && current(other)
+            && other->phase == MPMX_PROC_RUNNING && !other->worn)
+            return 1;
+    }
+    return 0;
+}
+
 static void relieve(mpmx_proc *proc)
 {
     mpmx_proc_say(proc, MPMX_SAY_DRAIN);
@@ -115,21 +130,12 @@ static void relieve(mpmx_proc *proc)
 
 void mpmx_generation_worn(mpmx_retained *all, mpmx_proc *proc)
 {
-    int i;
-
     if (!current(proc))
         return;                          /* its time comes with the new generation's */
     proc->worn = 1;
     all->lost++;
-    for (i = 0; i < all->procs; i++) {
-        const mpmx_proc *other = &all->proc[i];
-
-        if (current(other) && other->phase == MPMX_PROC_RUNNING && !other->worn
-            && other->bucket == proc->bucket) {
-            relieve(proc);
-            return;
-        }
-    }
+    if (has_company(all, proc))
+        relieve(proc);
 }
 
 void mpmx_generation_relieve(mpmx_retained *all, int bucket)
@@ -149,17 +155,6 @@ typedef struct census {
     mpmx_proc *idlest;           /* has the fewest connections                         */
 } census;
 
-/* Each bucket of listeners keeps a child, or connections to it would wait for ever. */
-static int may_go(mpmx_retained *all, const mpmx_proc *p)
-{
-    int i, others = 0;
-
-    for (i = 0; i < all->procs && mpmx.num_buckets > 1; i++)
-        others += &all->proc[i] != p && all->proc[i].bucket == p->bucket && current(&all->proc[i])
-                  && all->proc[i].phase == MPMX_PROC_RUNNING;
-    return mpmx.num_buckets <= 1 || others > 0;
-}
-
 static void count(mpmx_retained *all, census *c)
 {
     unsigned fewest = 0;
@@ -172,7 +167,7 @@ static void count(mpmx_retained *all, census *c)
         process_score *ps;
         int idle, busy;
 
-        if (!current(p) || p->phase == MPMX_PROC_LEAVING)
+        if (!current(p) || p->phase == MPMX_PROC_LEAVING || p->worn)
             continue;
         c->children++;
         if (p->phase == MPMX_PROC_STARTING) {
@@ -184,7 +179,7 @@ static void count(mpmx_retained *all, census *c)
         if (!ps || !ps->not_accepting)   /* a full child's idle threads help nobody */
             c->idle += idle;
         c->busy += busy;
-        if (ps && may_go(all, p) && (!c->idlest || ps->connections < fewest)) {
+        if (ps && has_company(all, p) && (!c->idlest || ps->connections < fewest)) {
             c->idlest = p;
             fewest = ps->connections;
         }

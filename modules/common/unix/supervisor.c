@@ -222,6 +222,10 @@ static int graceful_stop(mpmx_retained *all)
     ap_unixd_mpm_retained_data *httpd = mpmx.retained;
     int64_t end = INT64_MAX;
 
+    /* First: whatever comes from here on is a new order. */
+    httpd->shutdown_pending = httpd->restart_pending = 0;
+    if (httpd->is_ungraceful)            /* and so is what has come just before */
+        httpd->shutdown_pending = 1;
     ap_close_listeners();
     say_to_all(all, MPMX_SAY_END);
     ap_remove_pid(mpmx.pconf, ap_pid_fname);
@@ -229,7 +233,6 @@ static int graceful_stop(mpmx_retained *all)
                  "caught " AP_SIG_GRACEFUL_STOP_STRING ", shutting down gracefully"));
     if (ap_graceful_shutdown_timeout > 0)
         end = mpmx_clock_coarse_ms() + (int64_t)ap_graceful_shutdown_timeout * 1000;
-    httpd->shutdown_pending = httpd->restart_pending = 0;
     while (all->procs > 0 && !httpd->shutdown_pending && mpmx_clock_coarse_ms() < end)
         await_event(all, end < INT64_MAX ? end : mpmx_clock_coarse_ms() + 60 * SECOND_MS,
                     &httpd->shutdown_pending, &httpd->shutdown_pending);

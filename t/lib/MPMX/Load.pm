@@ -26,13 +26,18 @@ my @counters = qw(ok reset eof timeout refused bad conns told);
 
 # Options: port, path ('/index.html'), clients (8), keepalive (1), pause (longest pause
 # between two requests of a client, 0.004 s), secs (ends by itself then, 60),
-# patience (10), requests (ends after so many in all; 0: no such limit).
+# patience (10), requests (ends after so many in all; 0: no such limit), once (0; 1: a client
+# whose connection the server has closed does not come back).
 sub start {
     my ($class, %o) = @_;
     my $self = bless { path => '/index.html', clients => 8, keepalive => 1, pause => 0.004, secs => 60,
-                       patience => 10, requests => 0, %o }, $class;
+                       patience => 10, requests => 0, once => 0, %o }, $class;
     pipe(my $r, my $w) or die "pipe: $!\n";
+    # stop() may come before the new process can take it.
+    my $term = POSIX::SigSet->new(POSIX::SIGTERM);
+    POSIX::sigprocmask(POSIX::SIG_BLOCK, $term);
     my $pid = fork;
+    POSIX::sigprocmask(POSIX::SIG_UNBLOCK, $term) if !defined $pid || $pid;
     die "fork: $!\n" unless defined $pid;
     if (!$pid) {
         close $r;
@@ -90,9 +95,11 @@ sub DESTROY {
 
 sub _run {
     my ($self) = @_;
-    my $stop = 0;
+    # Written by the handler only: it may run in the middle of an assignment.
+    my $told = 0;
     alarm 0;
-    $SIG{TERM} = sub { $stop = 1 };
+    $SIG{TERM} = sub { $told = 1 };
+    POSIX::sigprocmask(POSIX::SIG_UNBLOCK, POSIX::SigSet->new(POSIX::SIGTERM));
     $SIG{INT} = $SIG{ALRM} = $SIG{HUP} = 'DEFAULT';
     $SIG{PIPE} = 'IGNORE';
     $self->{n} = { map { $_ => 0 } @counters, 'slowest' };
@@ -104,19 +111,19 @@ sub _run {
     my @all = map { { next => time } } 1 .. $self->{clients};
     while (1) {
         my $now = time;
-        $stop ||= $now > $until || getppid != $parent
+        my $stop = $told || $now > $until || getppid != $parent
             || $self->{requests} && $self->{sent} >= $self->{requests};
         my ($r, $w, $wake) = ('', '', $now + 0.1);
         my $due = 0;
         for my $c (@all) {
             if ($c->{busy} && $now - $c->{busy} > $self->{patience}) { $self->_drop($c, 'timeout') }
-            if (!$c->{busy} && !$stop && $c->{next} <= $now
+            if (!$c->{busy} && !$stop && !$c->{over} && $c->{next} <= $now
                 && !($self->{requests} && $self->{sent} >= $self->{requests})) { $self->_begin($c) }
             if ($c->{busy}) {
                 $due++;
                 vec($c->{out} eq '' ? $r : $w, fileno $c->{fh}, 1) = 1;
             }
-            elsif ($c->{next} < $wake) { $wake = $c->{next} }
+            elsif (!$c->{over} && $c->{next} < $wake) { $wake = $c->{next} }
         }
         last if $stop && !$due;
         my $pause = $wake - time;
@@ -195,7 +202,7 @@ sub _answered {
     $self->{n}{ $head =~ m{^HTTP/1\.\d 200 } ? 'ok' : 'bad' }++;
     my $told = $head =~ /\nconnection:[^\r\n]*\bclose/i;
     $self->{n}{told}++ if $told;
-    if ($told || $eof || !$self->{keepalive}) { close delete $c->{fh} }
+    if ($told || $eof || !$self->{keepalive}) { close delete $c->{fh}; $c->{over} = $self->{once} }
     @$c{qw(busy in)} = (0, '');
     $c->{next} = time + rand $self->{pause};
     return;
@@ -205,6 +212,7 @@ sub _drop {
     my ($self, $c, $why) = @_;
     $self->{n}{$why}++;
     close delete $c->{fh};
+    $c->{over} = $self->{once};
     @$c{qw(busy out in)} = (0, '', '');
     $c->{next} = time + rand $self->{pause};
     return;

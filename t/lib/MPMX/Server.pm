@@ -3,7 +3,7 @@ package MPMX::Server;
 # started, signalled, watched and removed by one test.
 #
 #   my $srv = MPMX::Server->new(
-#       sizing    => { StartServers => 1, ThreadsPerChild => 4 },
+#       sizing    => { StartServers => 1, ThreadsPerChild => 4 },    # see _sizing
 #       modules   => [qw(status alias)],         # httpd's own, if not compiled in
 #       c_modules => ['mod_mpmxt_proc_exit'],    # of t/c-modules, built when stale
 #       conf      => 'Alias /x @DIR@/x',         # @DIR@ @PORT@ @PORT1@ ... are filled in
@@ -33,6 +33,7 @@ use Socket;
 use Test::More ();
 use Time::HiRes qw(time sleep);
 use MPMX::Server::Client;
+use MPMX::Server::Messages;
 use MPMX::Server::Proc;
 use MPMX::Server::Toolchain;
 
@@ -55,6 +56,10 @@ sub slowness { return $ENV{MPMX_SANITIZER_LOG} || $ENV{MPMX_PRELOAD} ? 3 : 1 }
 sub mpm      { return MPMX::Server::Toolchain::mpm() }
 sub is_stock { return MPMX::Server::Toolchain::is_stock() }
 sub c_module { return MPMX::Server::Toolchain::c_module($_[-1]) }
+sub ah       { return MPMX::Server::Messages::ah($_[-1]) }
+
+# True for the MPM that serves with one child, whatever its sizes.
+sub single { return mpm() eq 'winnt' }
 
 # The sizing directives of each MPM, so that one test can serve several.
 my @many  = qw(StartServers ServerLimit ThreadLimit ThreadsPerChild MinSpareThreads
@@ -65,11 +70,12 @@ my %takes = (
     winnt  => { map { $_ => 1 } qw(ThreadLimit ThreadsPerChild) },
 );
 
-# Skips the whole test file unless the MPM is one of those named.
+# Skips the whole test file unless the MPM is one of those named; `why` says
+# what the others are, that they cannot have it.
 sub only_for {
-    my ($class, @mpms) = @_;
-    return if grep { $_ eq mpm() } @mpms;
-    Test::More::plan(skip_all => 'a promise of ' . join(' and ', @mpms) . ' only');
+    my ($class, $mpms, $why) = @_;
+    return if grep { $_ eq mpm() } @$mpms;
+    Test::More::plan(skip_all => mpm() . ": $why");
 }
 
 # Skips the whole test file unless httpd has these modules.
@@ -170,11 +176,13 @@ sub _user {
     die "no unprivileged user found\n";
 }
 
+# Written for MPMs with many children; an MPM with one gets the threads of all.
 sub _sizing {
     my ($self) = @_;
     my %size = (StartServers => 2, ServerLimit => 4, ThreadsPerChild => 8, MaxRequestWorkers => 32,
                 MinSpareThreads => 8, MaxSpareThreads => 32, %{ $self->{sizing} || {} });
     my $known = $takes{ mpm() } || $takes{event};
+    $size{ThreadsPerChild} = $size{MaxRequestWorkers} if !$known->{ServerLimit} && defined $size{ThreadsPerChild};
     # ThreadLimit and ServerLimit are looked at before what they limit.
     my @order = sort { ($b =~ /Limit/) <=> ($a =~ /Limit/) || $a cmp $b } keys %size;
     return join '', map { "$_ $size{$_}\n" } grep { $known->{$_} && defined $size{$_} } @order;
@@ -316,6 +324,24 @@ sub children {
     my ($self) = @_;
     return grep { index(MPMX::Server::Proc::command_line($_), $self->{conf_file}) >= 0 }
         MPMX::Server::Proc::children($self->{pid});
+}
+
+# How many children there are when a server has started.
+sub first_children {
+    my ($self) = @_;
+    return single() ? 1 : { StartServers => 2, %{ $self->{sizing} || {} } }->{StartServers};
+}
+
+# Sends a signal and waits until there are new children, as many as at the
+# start, and none of the old ones.
+sub renewed_by {
+    my ($self, $sig, $secs) = @_;
+    my %old = map { $_ => 1 } $self->children;
+    $self->signal($sig);
+    return wait_for(sub {
+        my @now = $self->children;
+        return @now >= $self->first_children && !grep { $old{$_} } @now;
+    }, $secs || 15);
 }
 
 # Direct children that are no httpd: piped loggers and the like.

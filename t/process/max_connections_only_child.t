@@ -1,0 +1,62 @@
+# MaxConnectionsPerChild where one child serves everything: it goes on accepting
+# until its replacement accepts, however long that takes to start, so that no
+# client fails or waits.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use MPMX::Server;
+use MPMX::Load;
+use Time::HiRes qw(time sleep);
+
+plan skip_all => 'httpd stops accepting first' if MPMX::Server->is_stock;
+
+my $slow = MPMX::Server::slowness();
+my $delay = 0.6 * $slow;
+my $limit = 60;
+my $srv = MPMX::Server->new(
+    handlers  => 1,
+    c_modules => ['mod_mpmxt_proc_exit'],
+    sizing    => { StartServers => 1, ServerLimit => 1, ThreadsPerChild => 24, MaxRequestWorkers => 24,
+                   MinSpareThreads => 1, MaxSpareThreads => 24 },
+    conf      => "MaxConnectionsPerChild $limit\nMpmxtStartDelay ${\ int(1000 * $delay)} \@DIR\@/marks/slow",
+);
+$srv->start;
+$srv->write('marks/slow', '');
+
+# Children in the order in which they begin to answer, and how often each did.
+my (@pids, %answers);
+my $failed = 0;
+my $short = MPMX::Load->start(port => $srv->port, clients => 4, keepalive => 0, pause => 0.03);
+my $long  = MPMX::Load->start(port => $srv->port, clients => 6, pause => 0.02);
+my $most = 0;
+$srv->wait_for(sub {
+    my $r = $srv->get('/mpmxt/id?0', timeout => 5);
+    my ($pid) = $r->{body} =~ /pid=(\d+)/;
+    if ($pid) { push @pids, $pid unless $answers{$pid}++ } else { $failed++ }
+    my $n = $srv->children;
+    $most = $n if $n > $most;
+    return @pids > 3;
+}, 15);
+my ($s, $l) = ($short->stop, $long->stop);
+cmp_ok(scalar @pids, '>', 3, 'one child after the other had its share') or diag("@pids");
+is($failed, 0, 'every question was answered');
+is(MPMX::Load->failures($s), 0, 'no failed request, a connection each') or diag(MPMX::Load->text($s));
+is(MPMX::Load->failures($l), 0, 'no failed request, keep-alive') or diag(MPMX::Load->text($l));
+cmp_ok($_->{slowest}, '<', 0.75 * $delay, "nobody waited for a child to start (slowest $_->{slowest} s)") for $s, $l;
+cmp_ok($s->{ok}, '>', 3 * $limit, 'enough connections to tell');
+cmp_ok($most, '<=', 4, 'no crowd of children') or diag($most);
+unlink $srv->path('marks/slow');
+
+# A child that is worn out leaves although nobody comes any more; its replacement stays.
+$srv->get('/index.html') for 1 .. 2 * $limit + 10;
+ok($srv->wait_for(sub { $srv->children == 1 }, 10), 'one child in the end');
+my ($last) = $srv->children;
+ok(!$answers{$last}, 'a new one');
+sleep 0.3;
+is(join(' ', $srv->children), $last, 'which stays');
+ok(!$srv->logged(MPMX::Server->ah('crashes')), 'nobody was taken for crashed');
+
+$srv->finish;
+done_testing;
