@@ -26,6 +26,7 @@ typedef enum {
 #define MPMX_SAY_WORN    'W'     /* child: has had MaxConnectionsPerChild; goes on until told */
 #define MPMX_SAY_FULL    'F'     /* child: does not accept for now                    */
 #define MPMX_SAY_LISTEN  'L'     /* parent: another child is full, look at the sockets */
+#define MPMX_SAY_STAY    'S'     /* parent: a newer generation is coming, go on until then */
 #define MPMX_SAY_NO_SLOT 'N'     /* parent: your slot is another process's now        */
 #define MPMX_SAY_DRAIN   '!'     /* parent: MPMX_PHASE_DRAINING                       */
 #define MPMX_SAY_END     '%'     /* parent: MPMX_PHASE_ENDING                         */
@@ -52,6 +53,7 @@ typedef struct mpmx_child {
     int64_t shed_logged;
     _Atomic int accepting;       /* workers inside accept(2)                          */
     mpmx_work last_accept;       /* see mpmx_listeners_leave()                        */
+    _Atomic int last_accept_waits;       /* 1: it is among the crew's work            */
     _Atomic int credit;          /* connections to accept before room is counted anew */
     _Atomic unsigned accepted;   /* since start, for MaxConnectionsPerChild           */
     int max_accepted;            /* 0: no limit                                       */

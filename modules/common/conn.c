@@ -410,8 +410,10 @@ static int has_input(mpmx_conn *conn)
  * thread, let the core answer 408 and log it, as it does when a worker waits in vain. */
 static void head_expired(mpmx_worker *w, mpmx_conn *conn)
 {
-    int got = has_input(conn) ? collect(w, conn) : 0;
+    int got = 0;
 
+    while (got == 0 && has_input(conn))  /* the buffer grows with what is in it */
+        got = collect(w, conn);
     if (got < 0) {
         gone(w, conn);
         return;

@@ -88,6 +88,8 @@ void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work)
     atomic_fetch_add(&crew->work_count, 1);
     if (atomic_load(&crew->waiting) > 0)
         mpmx_poller_wake(crew->poller);
+    else if (atomic_load(&crew->all_taken))
+        crew->kick(crew->child);         /* nobody is there for it: see recall.h */
 }
 
 /* Wake-ups may merge into one, so whoever took work sees to the rest. */
@@ -246,12 +248,9 @@ static void stand_by(mpmx_crew *crew, mpmx_worker *w)
     pthread_mutex_unlock(&crew->lock);
 }
 
-/* Lets workers run until `running` reaches `want`. */
-static void release(mpmx_crew *crew, int want)
+/* Lets workers run until `running` reaches `want`. With the lock held. */
+static void release_locked(mpmx_crew *crew, int want)
 {
-    if (atomic_load_explicit(&crew->running, memory_order_relaxed) >= want)
-        return;
-    pthread_mutex_lock(&crew->lock);
     while (crew->standby && atomic_load(&crew->running) < want) {
         mpmx_worker *w = crew->standby;
 
@@ -261,6 +260,14 @@ static void release(mpmx_crew *crew, int want)
         atomic_fetch_add(&crew->running, 1);
         pthread_cond_signal(&w->release);
     }
+}
+
+static void release(mpmx_crew *crew, int want)
+{
+    if (atomic_load_explicit(&crew->running, memory_order_relaxed) >= want)
+        return;
+    pthread_mutex_lock(&crew->lock);
+    release_locked(crew, want);
     pthread_mutex_unlock(&crew->lock);
 }
 
@@ -336,8 +343,11 @@ void mpmx_crew_rest(mpmx_worker *w)
     take_over(crew, w);
     end_service(crew, w);
     atomic_store_explicit(&w->state, MPMX_W_RESTING, memory_order_relaxed);
+    /* Not in the middle of stand_by(): it would stand by for one who does not run any more. */
+    pthread_mutex_lock(&crew->lock);
     atomic_fetch_sub(&crew->running, 1);
-    release(crew, atomic_load_explicit(&crew->allowed, memory_order_relaxed));
+    release_locked(crew, atomic_load_explicit(&crew->allowed, memory_order_relaxed));
+    pthread_mutex_unlock(&crew->lock);
     if (crew->announced)
         note_all_taken(crew);
 }
@@ -491,7 +501,7 @@ int mpmx_crew_idle(mpmx_crew *crew)
     int i, idle = 0;
 
     for (i = 0; i < crew->size; i++) {
-        int state = atomic_load_explicit(&crew->worker[i].state, memory_order_relaxed);
+        int state = atomic_load(&crew->worker[i].state);
 
         idle += state == MPMX_W_STANDBY || state == MPMX_W_POLLING;
     }

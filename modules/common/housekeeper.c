@@ -90,6 +90,8 @@ static void listen_to_parent(mpmx_child *child)
             mpmx_child_leave(child, MPMX_PHASE_STOPPING);
         else if (word == MPMX_SAY_LISTEN)
             mpmx_listeners_look(child);
+        else if (word == MPMX_SAY_STAY)
+            child->outdated_since = 0;
         else if (word == MPMX_SAY_NO_SLOT)
             atomic_store(&child->slot_lost, 1);
     }
@@ -217,8 +219,9 @@ static void set_base(mpmx_child *child)
     atomic_store(&child->crew.base, base < 1 ? 1 : base > cores ? cores : base);
 }
 
-/* A newer generation tells this one to drain as soon as it accepts. If none ever does,
- * because the new configuration loads another MPM of the same name, time does. */
+/* A newer generation tells this one to drain as soon as it accepts, and the parent says from time
+ * to time that it still tries. If nobody ever says anything, because the new configuration loads
+ * another MPM of the same name, time does. */
 static void check_generation(mpmx_child *child, int64_t now)
 {
     global_score *global = ap_get_scoreboard_global();
@@ -276,8 +279,11 @@ static int tick(mpmx_child *child, int64_t *last_us)
     int64_t now = mpmx_clock_us();
     int more = 1;
 
-    if (!atomic_load(&child->crew.tick_wanted))
+    if (!atomic_load(&child->crew.tick_wanted)) {
+        if (mpmx_clock_coarse_ms() - child->published >= PUBLISH_MS)
+            publish(child, mpmx_clock_coarse_ms());
         return 0;
+    }
     if (now - *last_us >= child->crew.interval_us * 7 / 8) {
         *last_us = now;
         more = mpmx_crew_tick(&child->crew, now);

@@ -24,6 +24,8 @@
 #define FAIR_MARGIN    16
 #define CREDIT         32
 #define QUEUE_UP        8        /* connections between two turns at the queue's end     */
+#define REMIND         64        /* connections beyond MaxConnectionsPerChild until the
+                                    parent is told again                                */
 
 static int bound_to_one(const apr_sockaddr_t *sa)
 {
@@ -271,6 +273,9 @@ static int budget(mpmx_child *child)
 {
     int share = atomic_load_explicit(&child->fair_share, memory_order_relaxed);
 
+    /* One may be served to its end, and others have waited for this thread since. */
+    if (!mpmx_this_policy.async)
+        return ACCEPT_FEW;
     if (share && mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS) > share + FAIR_MARGIN)
         return ACCEPT_FEW;
     return ACCEPT_MANY;
@@ -314,6 +319,7 @@ static void accept_last(mpmx_worker *w, mpmx_work *work)
     int i, n;
 
     (void)work;
+    atomic_store(&child->last_accept_waits, 0);
     mpmx_listeners_pause(child, MPMX_PAUSE_STOP);
     for (i = 0; i < child->listeners && mpmx_child_phase(child) < MPMX_PHASE_STOPPING; i++)
         for (n = 0; n < ACCEPT_LAST; n++) {
@@ -338,6 +344,7 @@ void mpmx_listeners_leave(mpmx_child *child)
 {
     atomic_fetch_add(&child->accepting, 1);      /* not done before that is */
     child->last_accept.run = accept_last;
+    atomic_store(&child->last_accept_waits, 1);
     mpmx_crew_submit(&child->crew, &child->last_accept);
 }
 
@@ -369,7 +376,8 @@ static void count_accepted(mpmx_child *child, mpmx_listener *l)
     if (n % QUEUE_UP == 0)
         queue_up(child, l);
     /* Not the end yet: it may be the only one that accepts. The parent sees to another. */
-    if (child->max_accepted > 0 && n == (unsigned)child->max_accepted)
+    if (child->max_accepted > 0 && n >= (unsigned)child->max_accepted
+        && (n - (unsigned)child->max_accepted) % REMIND == 0)
         mpmx_child_worn(child);
 }
 

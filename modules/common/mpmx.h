@@ -57,7 +57,7 @@ typedef struct mpmx_config {
     int worker_factor16;         /* AsyncRequestWorkerFactor x 16                    */
     int head_timeout;            /* RequestHeadTimeout, seconds                      */
     unsigned old_names;          /* which names of httpd 2.2 were used, see
-                                    directives_old.c                                 */
+                                    old_names.c                                      */
 } mpmx_config;
 
 /* One bucket of listening sockets (ListenCoresBucketsRatio; else just one). */

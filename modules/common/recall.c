@@ -71,7 +71,7 @@ static mpmx_worker *longest_idle(mpmx_crew *crew)
     for (i = 0; i < crew->size; i++) {
         mpmx_worker *w = &crew->worker[i];
 
-        if (atomic_load_explicit(&w->idle, memory_order_relaxed) == WAITING
+        if (atomic_load(&w->idle) == WAITING     /* before idle_since */
             && (!longest || atomic_load(&w->idle_since) < atomic_load(&longest->idle_since)))
             longest = w;
     }
@@ -82,7 +82,7 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
 {
     mpmx_crew *crew = &child->crew;
 
-    if (!atomic_load(&crew->all_taken) || mpmx_poller_descriptor(crew->poller) < 0)
+    if (!atomic_load(&crew->all_taken))
         return 0;
     if (mpmx_crew_idle(crew) > 0) {
         /* Whoever is the last to be taken from now on says so again, unless it was before. */
@@ -93,8 +93,13 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
         }
         atomic_store(&crew->all_taken, 1);
     }
-    if (now >= child->recall_at)
-        return 1;
+    if (now >= child->recall_at) {
+        /* Work is nothing that the poller knows of: a head that was fetched together with
+         * the one that is served, an expired deadline. Leaving the ports can wait. */
+        if (atomic_load(&crew->work_count) <= atomic_load(&child->last_accept_waits))
+            return mpmx_poller_descriptor(crew->poller) >= 0;
+        mpmx_recall_reports_wait(child, now);
+    }
     if (child->recall_at < *until)
         *until = child->recall_at;
     return 0;

@@ -89,6 +89,8 @@ void mpmx_scoreboard_worker_start(mpmx_worker *w)
 {
     worker_score *ws = ap_get_scoreboard_worker_from_indexes(mpmx_child_of(w)->slot, w->slot);
 
+    if (mpmx_child_of(w)->slot_lost)
+        return;
     ap_update_child_status_from_indexes(mpmx_child_of(w)->slot, w->slot, SERVER_STARTING, NULL);
     if (ws) {
         ws->pid = getpid();

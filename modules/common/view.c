@@ -96,7 +96,11 @@ int mpmx_view_post_read(request_rec *r)
     /* Where the MPM is not async, a secondary connection has its master's. */
     if (view && (!view->conn || view->conn->c == r->connection)) {
         view->last_request = is_last(r);
-        if (mpmx_this_policy.async)
+        /* A pipelined head was read without a wait for it: what is waited for from now on is
+         * no request any more, and nobody to be called back from (netbucket.c). */
+        if (!mpmx_this_policy.async && view->conn)
+            apr_socket_opt_set(view->conn->sock, APR_INCOMPLETE_READ, 0);
+        else
             mpmx_view_timeouts(view, r->server->keep_alive_timeout_set ? r->server
                                  : r->connection->base_server, r->server);
     }

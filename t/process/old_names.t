@@ -56,6 +56,11 @@ for my $value ($single ? () : ('flok', 'file:/tmp', '1')) {
     isnt($rc, 0, "AcceptMutex $value: refused");
     like($out, qr/AcceptMutex\b.*'\Q$value\E'.*$known/s, 'and the message names directive, value and what is allowed') or diag($out);
 }
+if ($single) {
+    my ($rc, $out) = $srv->check_config('Win32DisableAcceptEx Off');
+    isnt($rc, 0, 'Win32DisableAcceptEx Off: refused');
+    like($out, qr/Win32DisableAcceptEx takes no arguments/, 'and the message says why') or diag($out);
+}
 for my $value ($single ? () : qw(default flock fcntl sysvsem posixsem pthread FLOCK)) {
     my ($rc, $out) = $srv->check_config("AcceptMutex $value");
     is($rc, 0, "AcceptMutex $value: accepted") or diag($out);

@@ -35,7 +35,7 @@ static int least_used_bucket(mpmx_retained *all)
 
         for (i = 0; i < all->procs; i++)
             n += all->proc[i].bucket == b && current(&all->proc[i])
-                 && all->proc[i].phase != MPMX_PROC_LEAVING;
+                 && all->proc[i].phase != MPMX_PROC_LEAVING && !all->proc[i].worn;
         if (fewest < 0 || n < fewest) {
             fewest = n;
             best = b;
@@ -102,6 +102,15 @@ void mpmx_generation_retire_older(mpmx_retained *all)
     for (i = 0; i < all->procs; i++)
         if (!current(&all->proc[i]))
             mpmx_proc_say(&all->proc[i], MPMX_SAY_DRAIN);
+}
+
+void mpmx_generation_reassure_older(mpmx_retained *all)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++)
+        if (!current(&all->proc[i]) && all->proc[i].phase == MPMX_PROC_RUNNING)
+            mpmx_proc_tell(&all->proc[i], MPMX_SAY_STAY);
 }
 
 /* --- worn children -------------------------------------------------------------------------- */
@@ -320,6 +329,17 @@ int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_wh
     return 0;
 }
 
+/* Also one that is worn, which goes on until another one accepts. */
+static int anyone_there(mpmx_retained *all)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++)
+        if (current(&all->proc[i]) && all->proc[i].phase != MPMX_PROC_LEAVING)
+            return 1;
+    return 0;
+}
+
 int64_t mpmx_generation_refill(mpmx_retained *all)
 {
     int serving = mpmx_procs_serving(all), want = all->lost;
@@ -327,7 +347,7 @@ int64_t mpmx_generation_refill(mpmx_retained *all)
 
     /* How many there should be is a matter of load, which maintain() sees to; but whoever
      * was lost is replaced, and there is always somebody. */
-    if (serving == 0 && want < mpmx.conf.start_servers)
+    if (!anyone_there(all) && want < mpmx.conf.start_servers)
         want = mpmx.conf.start_servers;
     if (want > mpmx.conf.children_limit - serving)
         want = mpmx.conf.children_limit - serving;

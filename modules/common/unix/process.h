@@ -80,6 +80,10 @@ int mpmx_procs_serving(mpmx_retained *all);
 /* The first child of the current generation accepts: the older ones are to drain. */
 void mpmx_generation_retire_older(mpmx_retained *all);
 
+/* Tells older children that nobody has forgotten them: no new one accepts yet. Once in ten seconds
+ * at least. */
+void mpmx_generation_reassure_older(mpmx_retained *all);
+
 /* A child has had its share of connections (MaxConnectionsPerChild): another one is started
  * for it. It may leave as soon as somebody else accepts, which may be now. */
 void mpmx_generation_worn(mpmx_retained *all, mpmx_proc *proc);

@@ -29,6 +29,7 @@
 
 #define SECOND_MS        1000
 #define MONITOR_SECONDS    10    /* hook monitor (contract 2.3)                        */
+#define REASSURE_SECONDS    5
 #define KILL_ROUNDS         4
 static const int kill_after_ms[KILL_ROUNDS] = { 3000, 5000, 7000, 9000 };
 #define GIVE_UP_MS      10000
@@ -51,7 +52,7 @@ static void take_word(mpmx_retained *all, mpmx_proc *proc, char word)
     }
     else if (word == MPMX_SAY_LEAVING && proc->phase != MPMX_PROC_LEAVING) {
         proc->phase = MPMX_PROC_LEAVING;
-        if (proc->generation == mpmx.retained->my_generation)
+        if (proc->generation == mpmx.retained->my_generation && !proc->worn)
             all->lost++;
         if (proc->slot >= 0)
             mpmx_scoreboard_quiescing(proc->slot, 2);
@@ -303,6 +304,8 @@ static int supervise(mpmx_retained *all)
         if (now >= next_second) {
             next_second = now + SECOND_MS;
             mpmx_generation_maintain(all);
+            if (seconds % REASSURE_SECONDS == 0)
+                mpmx_generation_reassure_older(all);
             if (++seconds % MONITOR_SECONDS == 0)
                 ap_run_monitor(mpmx.pconf, mpmx.main);
         }
@@ -366,6 +369,6 @@ int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
     httpd->mpm_state = AP_MPMQ_STOPPING;
     if (httpd->shutdown_pending)
         return httpd->is_ungraceful ? stop(all) : graceful_stop(all);
-    all->carry = mpmx_procs_serving(all);
+    all->carry = mpmx_procs_serving(all) + all->lost;
     return restart(all);
 }
