@@ -3,6 +3,7 @@
  *
  * Handlers (SetHandler):
  *   mpmx-whoami   who serves: process, thread, request number on this connection
+ *   mpmx-mpm      what the MPM tells a module about itself and about this connection
  *   mpmx-sleep    ?ms=N      holds its thread that long
  *   mpmx-gen      ?bytes=N[&flush=1][&length=1]   a body and, in X-SHA1, its checksum
  *   mpmx-sink     reads the request body, answers with its length and checksum
@@ -19,8 +20,10 @@
 #include "http_request.h"
 #include "ap_mmn.h"
 #include "ap_mpm.h"
+#include "apr_atomic.h"
 #include "apr_sha1.h"
 #include "apr_strings.h"
+#include "mpm_common.h"
 #include "util_filter.h"
 
 #include <string.h>
@@ -66,6 +69,47 @@ static int whoami(request_rec *r)
                (long)getpid(), (unsigned long)self, r->connection->id,
                r->connection->keepalives + 1, r->useragent_ip,
                r->server->server_hostname);
+    return OK;
+}
+
+/* How often a connection of this process has gone on without a thread. */
+static apr_uint32_t suspensions;
+
+static void count_suspension(conn_rec *c, request_rec *r)
+{
+    (void)c;
+    (void)r;
+    apr_atomic_inc32(&suspensions);
+}
+
+static const char *answer_to(int query)
+{
+    int result = 0;
+    apr_status_t rv = ap_mpm_query(query, &result);
+
+    return rv == APR_ENOTIMPL ? "unknown" : rv != APR_SUCCESS ? "error" : result ? "yes" : "no";
+}
+
+static void nothing(void *baton)
+{
+    (void)baton;
+}
+
+static int tell_mpm(request_rec *r)
+{
+    apr_status_t timers = ap_mpm_register_timed_callback(0, nothing, NULL);
+
+    ap_set_content_type(r, "text/plain");
+    ap_rprintf(r, "name=%s threaded=%s async=%s waitio=%s cs=%s timers=%s suspensions=%lu\n",
+               ap_show_mpm(), answer_to(AP_MPMQ_IS_THREADED), answer_to(AP_MPMQ_IS_ASYNC),
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 137)
+               answer_to(AP_MPMQ_CAN_WAITIO),
+#else
+               "unknown",
+#endif
+               r->connection->cs ? "yes" : "no",
+               timers == APR_SUCCESS ? "yes" : timers == APR_ENOTIMPL ? "unknown" : "error",
+               (unsigned long)apr_atomic_read32(&suspensions));
     return OK;
 }
 
@@ -160,7 +204,7 @@ static int handle(request_rec *r)
         const char *name;
         int (*serve)(request_rec *r);
     } table[] = {
-        { "mpmx-whoami", whoami }, { "mpmx-sleep", slow },
+        { "mpmx-whoami", whoami }, { "mpmx-mpm", tell_mpm }, { "mpmx-sleep", slow },
         { "mpmx-gen", generate }, { "mpmx-sink", swallow },
     };
     apr_size_t i;
@@ -326,6 +370,7 @@ static void register_hooks(apr_pool_t *p)
     (void)p;
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(speak, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_suspend_connection(count_suspension, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 AP_DECLARE_MODULE(mpmxt_serving) = {

@@ -4,7 +4,6 @@
 use MPMX::Test;
 use MPMX::Server;
 need_module('status');
-MPMX::Server->only_for('event', 'winnt');
 
 for my $filter ('none', 'connect', '') {
     my $server = MPMX::Server->new(

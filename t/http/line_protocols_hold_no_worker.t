@@ -1,6 +1,6 @@
 # Promise: connections of an asynchronous protocol that wait for input hold no thread.
 use MPMX::Test;
-need_async();
+need_async('it is what a protocol module waits with');
 
 for my $how (qw(wait park)) {
     my $greeted = 0;

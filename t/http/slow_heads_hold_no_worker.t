@@ -1,15 +1,15 @@
 # Promise: 200 clients that drip their request heads hold no thread, on their first request and on
 # later ones; ordinary requests are served promptly meanwhile, and the slow ones when they
-# finish.
+# finish. Where a connection has a thread of its own, that begins with its first whole head.
 use MPMX::Test;
-need_async();
+plan(skip_all => "httpd's own worker reads heads in its threads") if is_stock() && !is_async();
 
-my $head = "GET /whoami HTTP/1.1\r\nHost: localhost\r\nX-Slow: indeed\r\n\r\n";
 my $n = 200;
 my @slow = map { MPMX::Client->new(port => port(), timeout => seconds(5)) } 1 .. $n;
 
 sub drip {
-    my $round = shift;
+    my ($round, $line) = @_;
+    my $head = "GET /whoami HTTP/1.1\r\nHost: localhost\r\n$line\r\n\r\n";
     my $step = 8;
     for (my $at = 0; $at < length $head; $at += $step) {
         $_->send(substr $head, $at, $step) for @slow;
@@ -30,8 +30,13 @@ sub drip {
     return $served == $n;
 }
 
-# the second round is on the same connections, now in keep-alive
-drip(1) && drip(2);
+if (is_async()) {
+    # the second round is on the same connections, now in keep-alive
+    drip(1, 'X-Slow: indeed') && drip(2, 'X-Slow: indeed');
+}
+else {
+    drip(1, 'Connection: close');
+}
 $_->close for @slow;
 
 done();

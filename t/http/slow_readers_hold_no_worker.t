@@ -2,7 +2,7 @@
 # end, everything arrives whole. (Files sent with EnableSendfile On; without it httpd's core
 # sends all but the last 64 kB from within the handler, whatever the MPM.)
 use MPMX::Test;
-need_async();
+need_async('it is what sends the file');
 
 # more stuck clients than the server has threads; two of them want 50 MB
 my %want = map { $_ => doc($_) } qw(large.bin huge.bin);

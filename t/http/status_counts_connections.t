@@ -2,7 +2,7 @@
 # keep-alive, writing, and closing connections, and those that have gone.
 use MPMX::Test;
 need_module('status');
-need_async();
+need_async('mod_status counts no connections');
 
 my $watch = client(undef, timeout => seconds(5));
 my $now;

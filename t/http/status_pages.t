@@ -5,7 +5,7 @@ need_module('status');
 
 my %name = (event => 'event', worker => 'worker', winnt => 'WinNT');
 my $mpm = $ENV{MPMX_MPM} || 'event';
-my $threads = 32;
+my $threads = threads();
 
 my $before = status();
 is($before->{ServerMPM}, $name{$mpm}, 'the name of the MPM');

@@ -10,8 +10,8 @@ for my $version (qw(TLSv1_2 TLSv1_3)) {
     my $good = grep { $c->response->{body} eq doc('small.bin') } 1 .. 50;
     is($good, 50, "$version: 50 requests in one record");
 
-    # httpd's loop for synchronous MPMs closes a TLS connection on a part of a head
-    next unless is_async();
+    # httpd's own worker closes a TLS connection on a part of a head
+    next if is_stock() && !is_async();
 
     $c->send($get . substr $get, 0, 20);
     is($c->response->{status}, 200, 'one and a half: the one');

@@ -2,7 +2,6 @@
 # that stop in the middle of their ClientHello. They are served when they go on; in time they are closed.
 use MPMX::Test;
 need_tls();
-need_async();
 
 # A relay in a process of its own, so that an ordinary TLS client can be made slow: what the client
 # says first is passed on in $pieces pieces.

@@ -38,6 +38,11 @@ my @PORTS = qw(
     tls h2 h2c proxy backend wsbackend vhosts reqtimeout proxyproto lineblock linewait linepark
     ipv6 io
 );
+# Children and threads of each. Tests that keep connections stuck use more than 32 of them, so that a
+# thread per connection would show; where a connection that idles has one by design, there are more
+# threads than any test has such connections.
+my %SIZE = (event => [2, 16], worker => [2, 32], winnt => [1, 32]);
+
 my $MANY = 30;          # listeners for the many-listeners test: many00 .. many29
 my $PORT_BLOCK = 100;   # ports reserved for one run of the suite
 
@@ -224,8 +229,10 @@ sub test_child {
     push @defines, 'MPMX' unless MPMX::Server::Toolchain::is_stock();
     push @defines, 'TLS' if $self->{tls};
     push @defines, 'IPV6' if ipv6_loopback();
+    my ($children, $threads) = @{ $SIZE{ $self->{mpm} } };
     my %vars = (%{ $self->{vars} }, mpm => $self->{mpm}, have_tls => $self->{tls},
-                have_ipv6 => ipv6_loopback());
+                have_ipv6 => ipv6_loopback(), children => $children, threads => $threads,
+                all_threads => $children * $threads);
     MPMX::Run->new(mpmx_vars => \%vars)->run(
         '-httpd', $self->{wrapper}, '-apxs', $self->{apxs}, '-httpd_conf', $self->{modules},
         '-port', $self->{port}, '-servername', 'localhost', '-top_dir', $self->{root},

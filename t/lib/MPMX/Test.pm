@@ -25,7 +25,7 @@ use MPMX::Client;
 our @EXPORT = (@Test::More::EXPORT, qw(
     sha1_hex time sleep
     port client get status status_on wait_until factor seconds doc docs_dir error_log logs_dir
-    need_module need_tool need_tls need_async need_mpmx is_async is_stock tool run_tool
+    need_module need_tool need_tls need_async need_mpmx is_async is_stock threads tool run_tool
     in_parallel median busy_workers others_are_served hold done
 ));
 
@@ -150,6 +150,9 @@ sub others_are_served {
 
 # ---- what a test needs ----
 
+# How many threads the server has, in all its children.
+sub threads { return $vars->{all_threads} }
+
 sub is_stock { return $ENV{MPMX_STOCK} ? 1 : 0 }
 
 sub need_module {
@@ -180,8 +183,10 @@ sub need_tls {
 # True for MPMs in which an idle or writing connection needs no thread.
 sub is_async { return $vars->{mpm} ne 'worker' }
 
+# Takes the reason for which an MPM that gives each connection a thread cannot have it.
 sub need_async {
-    plan(skip_all => 'not a promise of a synchronous MPM') unless is_async();
+    my $why = shift;
+    plan(skip_all => "a thread per connection: $why") unless is_async();
     return;
 }
 
