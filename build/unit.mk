@@ -26,8 +26,8 @@ UNIT_TESTS += gate_test
 UNIT_SRC_gate_test = t/unit/gate_test.c modules/common/gate.c
 
 # With headers of httpd and the library of APR, but without httpd itself.
-unit_httpd_tests = accept_judge_test timers_test timers_threads_test crew_test \
-    $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
+unit_httpd_tests = accept_judge_test timers_test timers_threads_test crew_test crew_rest_test \
+    recall_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
 unit_pollers = apr $(if $(filter Linux,$(UNAME)),epoll)
 unit_unix = modules/common/unix
 
@@ -36,6 +36,8 @@ UNIT_SRC_accept_judge_test = t/unit/accept_judge_test.c modules/common/accept_er
 UNIT_SRC_timers_test = t/unit/timers_test.c modules/common/timers.c
 UNIT_SRC_timers_threads_test = t/unit/timers_threads_test.c modules/common/timers.c
 UNIT_SRC_crew_test = t/unit/crew_test.c modules/common/crew.c
+UNIT_SRC_crew_rest_test = t/unit/crew_rest_test.c modules/common/crew.c modules/common/recall.c
+UNIT_SRC_recall_test = t/unit/recall_test.c modules/common/recall.c
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_poller_$(p)_test = t/unit/poller_test.c $(unit_unix)/poller_$(p).c))
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_conn_claim_$(p)_test = t/unit/conn_claim_test.c \
     $(addprefix modules/common/,conn.c crew.c timers.c gate.c) \
@@ -43,7 +45,7 @@ $(foreach p,$(unit_pollers),$(eval UNIT_SRC_conn_claim_$(p)_test = t/unit/conn_c
 
 # Not those with poller_epoll: the sanitizer does not know that epoll_ctl(EPOLL_CTL_MOD) comes
 # before the report that it leads to, and so takes every connection for a race.
-UNIT_THREADED += timers_threads_test crew_test poller_apr_test conn_claim_apr_test
+UNIT_THREADED += timers_threads_test crew_test crew_rest_test recall_test poller_apr_test conn_claim_apr_test
 
 UNIT_BENCHES += gate_bench
 UNIT_SRC_gate_bench = t/unit/gate_bench.c modules/common/gate.c

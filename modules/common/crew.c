@@ -145,8 +145,9 @@ static void await_report(mpmx_crew *crew, mpmx_worker *w)
     uint64_t filled = atomic_load_explicit(&w->filled, memory_order_relaxed);
     int i, n, max;
 
-    /* Who takes many while another one waits would make the rest wait for him. */
-    max = atomic_fetch_add(&crew->waiting, 1) > 0 ? 1
+    /* Who takes many while another one waits would make the rest wait for him; so he would where
+     * nobody looks after him as long as another one is in the poller. */
+    max = atomic_fetch_add(&crew->waiting, 1) > 0 || crew->announced ? 1
         : atomic_load_explicit(&crew->allowed, memory_order_relaxed) > 1 ? SHARED_BATCH
         : MPMX_BATCH;
     if (atomic_load(&crew->work_count) > 0 || atomic_load(&crew->leaving)) {

@@ -58,23 +58,13 @@ static unsigned chance(unsigned limit)
     return random_below(&seed, limit);
 }
 
-/* The wheel's visitor looks at a record's state before it knows whether it may have the
- * connection; it acts on it only if the claim, read after that, says so. The sanitizer sees
- * a plain read beside another thread's write, and that one read is all it is to overlook. */
-const char *__tsan_default_suppressions(void);
-
-const char *__tsan_default_suppressions(void)
-{
-    return "race_top:mpmx_conn_visit\n";
-}
-
 /* --- in the place of httpd -------------------------------------------------------------- */
 
 static void own(mpmx_conn *conn)
 {
     if (atomic_fetch_add(&owners[conn->fd % FDS], 1))
         atomic_fetch_add(&two_owners, 1);
-    conn->state = MPMX_CONN_SERVING;
+    mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
     if (chance(16) == 0)
         sched_yield();
 }
@@ -255,10 +245,11 @@ static void resubmit(mpmx_worker *blocked, const mpmx_poll_event *event)
 static int has_ground(const mpmx_conn *conn)
 {
     struct pollfd pfd = { .fd = conn->fd, .events = POLLIN };
+    mpmx_conn_state state = mpmx_conn_get_state(conn);
 
-    if (conn->state == MPMX_CONN_WRITING || conn->state == MPMX_CONN_WAITIO)
+    if (state == MPMX_CONN_WRITING || state == MPMX_CONN_WAITIO)
         pfd.events = POLLOUT;
-    if (conn->state == MPMX_CONN_WAITIO)
+    if (state == MPMX_CONN_WAITIO)
         pfd.events |= POLLIN;
     return poll(&pfd, 1, 0) == 1;
 }

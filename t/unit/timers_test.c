@@ -1,7 +1,8 @@
 /*
  * timers_test.c - promise: a deadline comes up when it has passed and at most one slot
- * later, however it was moved before; moving it to later costs nothing; one that was
- * dropped never comes up. Timed callbacks come in the order of their times, each once.
+ * later, however it was moved before; moving it to later costs nothing; one that nobody needs
+ * any more leaves the wheel with its next look, and can be set again before and after that.
+ * Timed callbacks come in the order of their times, each once.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ typedef struct item {
     mpmx_deadline d;
     int64_t fired;               /* 0: has not come up since it was last set */
     int visits;
+    int closed;                  /* until it is set again, nobody needs it   */
 } item;
 
 static item *item_of(mpmx_deadline *d)
@@ -65,6 +67,8 @@ static int64_t take_due(mpmx_deadline *d, int64_t now, void *baton)
 
     (void)baton;
     it->visits++;
+    if (it->closed)
+        return 0;
     if (atomic_load(&d->due) > now)
         return atomic_load(&d->due);
     it->fired = now;
@@ -154,40 +158,54 @@ static void test_later(void)
 static void test_earlier(void)
 {
     int64_t due = START + 500, told;
-    item it;
-
-    new_wheel();
-    memset(&it, 0, sizeof it);
-    mpmx_wheel_set(&wheel, &it.d, START + 60000);
-    told = mpmx_wheel_set(&wheel, &it.d, due);
-    ok(told > due && told <= latest(due), "an earlier deadline is told to the housekeeper");
-    is_num((long)mpmx_wheel_next(&wheel), (long)told, "and is the next one");
-    when_fired(&it, START, 1);
-    ok(it.fired >= due && it.fired <= latest(due), "it comes up at the earlier time");
-    mpmx_wheel_advance(&wheel, START + 2 * SPAN, take_due, NULL);
-    is_num(it.visits, 1, "and only then");
-}
-
-static void test_drop(void)
-{
     item it[3];
+    int i;
 
     new_wheel();
     memset(it, 0, sizeof it);
-    mpmx_wheel_drop(&wheel, &it[0].d);
-    is_num((long)wheel.linked, 0, "what was never set can be dropped");
-    mpmx_wheel_set(&wheel, &it[0].d, START + 100);
-    mpmx_wheel_set(&wheel, &it[1].d, START + 100);
-    mpmx_wheel_set(&wheel, &it[2].d, START + 5000);
-    mpmx_wheel_drop(&wheel, &it[1].d);
-    mpmx_wheel_drop(&wheel, &it[1].d);
-    mpmx_wheel_drop(&wheel, &it[2].d);
-    mpmx_wheel_advance(&wheel, START + 10000, take_due, NULL);
-    ok(it[0].visits == 1 && !it[1].visits && !it[2].visits, "what was dropped does not come up, its neighbour does");
+    for (i = 0; i < 3; i++)
+        mpmx_wheel_set(&wheel, &it[i].d, START + 60000);
+    told = mpmx_wheel_set(&wheel, &it[1].d, due);
+    ok(told > due && told <= latest(due), "an earlier deadline is told to the housekeeper");
+    is_num((long)mpmx_wheel_next(&wheel), (long)told, "and is the next one");
+    when_fired(&it[1], START, 1);
+    ok(it[1].fired >= due && it[1].fired <= latest(due), "it comes up at the earlier time");
+    ok(!it[0].visits && !it[2].visits, "its neighbours stay where they are");
+    mpmx_wheel_advance(&wheel, START + 2 * SPAN, take_due, NULL);
+    is_num(it[1].visits, 1, "and only then");
+    ok(it[0].fired && it[2].fired, "and they come up at their time");
+}
+
+/* As a closed connection does: its deadline stays in the wheel, where the next connection
+ * with the same record finds it. */
+static void test_closed(void)
+{
+    int64_t due = START + 3000;
+    item it[3];
+    int i;
+
+    new_wheel();
+    memset(it, 0, sizeof it);
+    for (i = 0; i < 3; i++)
+        mpmx_wheel_set(&wheel, &it[i].d, START + 100);
+    it[1].closed = 1;
+    mpmx_wheel_advance(&wheel, latest(START + 100), take_due, NULL);
+    ok(it[0].fired && it[2].fired && !it[1].fired, "what nobody needs does not come up, its neighbours do");
     ok(wheel.linked == 0 && mpmx_wheel_next(&wheel) == MPMX_NEVER, "nothing is left then");
-    mpmx_wheel_set(&wheel, &it[1].d, START + 20000);
-    mpmx_wheel_advance(&wheel, START + 20000 + SLOT, take_due, NULL);
-    ok(it[1].fired != 0, "a dropped one can be set again");
+    it[1].closed = 0;
+    mpmx_wheel_set(&wheel, &it[1].d, due);
+    when_fired(&it[1], START + 200, 1);
+    ok(it[1].fired >= due && it[1].fired <= latest(due), "what has left the wheel can be set again");
+
+    new_wheel();
+    memset(it, 0, sizeof it);
+    mpmx_wheel_set(&wheel, &it[0].d, START + 100);
+    mpmx_wheel_set(&wheel, &it[1].d, START + 60000);
+    mpmx_wheel_set(&wheel, &it[0].d, due);       /* both by the next one */
+    mpmx_wheel_set(&wheel, &it[1].d, due);
+    when_fired(&it[0], START, 1);
+    ok(it[0].fired >= due && it[0].fired <= latest(due) && it[1].fired == it[0].fired,
+       "so can what is still in the wheel, for a sooner or a later time");
 }
 
 /* Not to be had now: look again at *baton. */
@@ -283,7 +301,7 @@ static void test_random(void)
 
         switch (random_below(&seed, 8)) {
         case 0:
-            mpmx_wheel_drop(&wheel, &one->d);
+            one->closed = 1;
             break;
         case 1:
         case 2:
@@ -291,7 +309,7 @@ static void test_random(void)
             mpmx_wheel_advance(&wheel, now, take_due, NULL);
             break;
         default:
-            one->fired = 0;
+            one->fired = one->closed = 0;
             mpmx_wheel_set(&wheel, &one->d, now + random_below(&seed, random_below(&seed, 10) ? 3000 : 150000));
         }
         for (i = 0; i < ITEMS; i++) {
@@ -479,7 +497,7 @@ int main(void)
     test_past();
     test_later();
     test_earlier();
-    test_drop();
+    test_closed();
     test_moved_on();
     test_long_sleep();
     test_random();
