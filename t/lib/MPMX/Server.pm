@@ -263,6 +263,7 @@ sub start {
     my %flag = (foreground => ['-DFOREGROUND'], no_detach => ['-DNO_DETACH'],
                 one_process => ['-DONE_PROCESS'], debug => ['-X']);
     my $mode = $self->{mode} = $o{mode} || 'daemon';
+    my $resumed = $self->logged('resuming normal operations');
     # One that is just ending may not have been there to be waited for yet.
     wait_for(sub { $self->_reap; !$self->{spawned} }, 5) or die "already started\n";
     if ($mode eq 'daemon') {
@@ -276,6 +277,8 @@ sub start {
     return $self if $o{no_wait};
     # In this order: before it answers, the file may be that of an earlier one.
     my $up = wait_for(sub { $self->get('/index.html')->{status} && $self->read_pid }, 30);
+    # The first child may answer before the parent has said so, and tests count what it says.
+    wait_for(sub { $self->logged('resuming normal operations') > $resumed }, 5) if $up;
     return $self if $up;
     $self->_diag_log;
     die "httpd does not answer: " . $self->read('logs/console.out') . "\n";
