@@ -12,8 +12,7 @@
 #   --quick       the normal build, its symbols and its suite only
 #   --mpm NAME    this MPM only
 #   MPMX_TESTS="t/a.t t/b.t"  these files of the suite only
-#   MPMX_JOBS                 how many test files at a time, where that is possible; default: one in
-#                             the plain suite, which looks at times, two in the others
+#   MPMX_JOBS                 how many test files of a suite at a time, where that is possible (2)
 #   MPMX_CHECK_MINUTES        after so many minutes (30) what is left counts as failed
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -267,9 +266,9 @@ check_all() {
         stage "unit, sanitizers" 300 "$MAKE" --no-print-directory -f Makefile.unix unit-asan
         single fuzz 300 "$MAKE" --no-print-directory -f Makefile.unix fuzz
     fi
-    # Alone, with nothing else to keep it waiting: it looks at times.
+    # Alone, with nothing else to keep it waiting.
     first=${mpms%% *}
-    suite_stage "$first" 900 "$first" "$plain_out"
+    suite_stage "$first" 900 "$first" "$plain_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
     for mpm in ${mpms#"$first"}; do
         aside suite_stage "$mpm" 900 "$mpm" "$plain_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
     done

@@ -65,7 +65,7 @@ ok(defined $busy && $busy <= 2, 'no thread waits for a ClientHello')
 SKIP: {
     skip 'only mpmx has RequestHeadTimeout', 2 if is_stock();
     # RequestHeadTimeout (10 s) counts from accept(2). A kernel that defers accepting keeps a client that
-    # has said nothing to itself for up to ListenTCPDeferAccept (30 s) first.
+    # has said nothing to itself for up to ListenTCPDeferAccept (3 s, before 2.4.66 always 30 s) first.
     my %within = (partial => seconds(16), silent => seconds(16) + 30);
     for my $kind (sort keys %slow) {
         my $left = $within{$kind} - (time - $began);
