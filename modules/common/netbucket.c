@@ -80,6 +80,10 @@ static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout, in
     mpmx_worker *w = mpmx_crew_self();
     int n, error;
 
+    /* Core keeps a response back while more input is there, to answer it all in one packet. That may
+     * be half a request: a client must not wait for an answer until it has sent the rest. What is
+     * wrong shows at the next write. */
+    mpmx_serve_flush(conn->c);
     if (w && !conn->alone)
         mpmx_crew_rest(w);
     if (w && !mpmx_this_policy.async) {

@@ -224,13 +224,12 @@ static void park_idle(mpmx_worker *w, mpmx_conn *conn)
     mpmx_conn_await_head(w, conn);
 }
 
-static apr_status_t flush(conn_rec *c)
+apr_status_t mpmx_serve_flush(conn_rec *c)
 {
     ap_filter_t *f = c->output_filters;
 
     if (!c->data_in_output_filters)
         return APR_SUCCESS;
-    ap_update_child_status(c->sbh, SERVER_BUSY_WRITE, NULL);
     /* The core's filter writes what it holds when it is given nothing (contract 2.6). */
     while (f->next)
         f = f->next;
@@ -243,7 +242,9 @@ static mpmx_next after_write(mpmx_worker *w, mpmx_conn *conn)
     mpmx_child *child = mpmx_child_of(w);
 
     conn->view.cs.state = CONN_STATE_WRITE_COMPLETION;
-    if (flush(c) != APR_SUCCESS) {
+    if (c->data_in_output_filters)
+        ap_update_child_status(c->sbh, SERVER_BUSY_WRITE, NULL);
+    if (mpmx_serve_flush(c) != APR_SUCCESS) {
         mpmx_linger_start(w, conn);
         return NEXT_NONE;
     }

@@ -17,6 +17,9 @@ void mpmx_serve(mpmx_worker *w, mpmx_conn *conn);
  * answered with "Connection: close". Where the MPM is not async; any thread. */
 int mpmx_serve_is_promised(void);
 
+/* Sends what the core has kept back, as far as the client takes it. The thread that serves `c`. */
+apr_status_t mpmx_serve_flush(conn_rec *c);
+
 /* Goes on with a response that could not be written in one go. */
 void mpmx_serve_write(mpmx_worker *w, mpmx_conn *conn);
 
