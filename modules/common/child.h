@@ -71,6 +71,7 @@ typedef struct mpmx_child {
     int bell[2];                 /* a pipe: read end, write end                       */
     _Atomic int rung;
     _Atomic int64_t wake_at;     /* coarse ms; when it wakes up by itself             */
+    int64_t others_at;           /* coarse ms; when to look again if others have threads */
     int64_t recall_at;           /* coarse ms; see recall.c                           */
     int64_t reports_since;       /* coarse ms; reports have waited then, or 0         */
     mpmx_phase acted;            /* phase whose consequences have been drawn          */

@@ -5,6 +5,7 @@
 #include "recall.h"
 #include "clock.h"
 #include "log.h"
+#include "scoreboard.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -78,6 +79,23 @@ static mpmx_worker *longest_idle(mpmx_crew *crew)
     return longest;
 }
 
+/* New connections are for children that have threads for them. Only if none has, those that
+ * wait at our sockets are reason enough to call somebody back. */
+static void leave_to_others(mpmx_child *child, int64_t now, int64_t *until)
+{
+    if (now >= child->others_at) {
+        child->others_at = now + BUSY_MS;
+        if (mpmx_scoreboard_others_idle(child))
+            mpmx_listeners_pause(child, MPMX_PAUSE_FULL);
+        else
+            mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
+        if (mpmx_crew_idle(&child->crew) > 0)    /* meanwhile; he has seen no pause */
+            mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
+    }
+    if (child->others_at < *until)
+        *until = child->others_at;
+}
+
 int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
 {
     mpmx_crew *crew = &child->crew;
@@ -88,11 +106,13 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
         /* Whoever is the last to be taken from now on says so again, unless it was before. */
         atomic_store(&crew->all_taken, 0);
         if (mpmx_crew_idle(crew) > 0) {
-            child->reports_since = 0;
+            mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
+            child->reports_since = child->others_at = 0;
             return 0;
         }
         atomic_store(&crew->all_taken, 1);
     }
+    leave_to_others(child, now, until);
     if (now >= child->recall_at) {
         /* Work is nothing that the poller knows of: a head that was fetched together with
          * the one that is served, an expired deadline. Leaving the ports can wait. */

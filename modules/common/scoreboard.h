@@ -34,6 +34,9 @@ void mpmx_scoreboard_publish(mpmx_child *child);
 /* Average number of connections of the server's living children. Any process. */
 int mpmx_scoreboard_fair_share(int *children);
 
+/* Has another living child of this generation an idle thread, as far as they say? Housekeeper. */
+int mpmx_scoreboard_others_idle(const mpmx_child *child);
+
 /* Threads of a slot that are idle or busy, as the child says. The parent uses it for
  * nothing but the number of spare threads, and bounds it. */
 void mpmx_scoreboard_threads(int slot, int threads, int *idle, int *busy);

@@ -20,7 +20,9 @@
 #include "child.h"
 #include "clock.h"
 #include "httpd_stubs.h"
+#include "recall_stubs.h"
 #include "recall.h"
+#include "scoreboard.h"
 #include "tap.h"
 
 #define WORKERS 4
@@ -51,6 +53,24 @@ int mpmx_poller_descriptor(mpmx_poller *p)
 {
     (void)p;
     return descriptor;
+}
+
+static int others_idle;                  /* another child has a thread */
+
+int mpmx_scoreboard_others_idle(const mpmx_child *c)
+{
+    (void)c;
+    return others_idle;
+}
+
+void mpmx_listeners_pause(mpmx_child *c, int reason)
+{
+    atomic_fetch_or(&c->paused, reason);
+}
+
+void mpmx_listeners_go_on(mpmx_child *c, int reason)
+{
+    atomic_fetch_and(&c->paused, ~reason);
 }
 
 /* --- workers ---------------------------------------------------------------------------------- */
@@ -492,9 +512,12 @@ static void test_stress(void)
         if (random_below(&seed, 4) == 0)
             pause_us(100);
     }
-    for (i = 0; i < WORKERS; i++)
+    for (i = 0; i < WORKERS; i++) {
         if (atomic_load(&job[i].todo) != NOTHING && !tried[i].sent)
             groundless += end_wait(i) != APR_SUCCESS;
+        if (tried[i].sent && is_done(i))
+            take_byte(i);
+    }
     is_num(too_early, 0, "at random: nobody is sent away too early");
     is_num(groundless, 0, "and nobody comes back without a reason");
     ok(answered > 20 && sent_away > 20, "it was lively: %d answered, %d sent away", answered, sent_away);
@@ -538,6 +561,37 @@ static void test_watch(void)
     take_byte(0);
 }
 
+/* New connections are for children that have threads. */
+static void test_others_have_threads(void)
+{
+    int64_t until;
+
+    forget();
+    descriptor = job[0].fd[0];
+    idle_threads[0] = idle_threads[1] = 0;
+    atomic_store(&child.crew.all_taken, 1);
+    others_idle = 0;
+    watch(&until);
+    ok(!child.paused, "where nobody else has a thread, new connections are awaited, although all are taken");
+    others_idle = 1;
+    clock_ms += 2 * SOON_MS;
+    watch(&until);
+    ok(child.paused && until > clock_ms && until <= clock_ms + SOON_MS, "else they are left to the others");
+    others_idle = 0;
+    clock_ms = until;
+    watch(&until);
+    ok(!child.paused, "for as long as these have threads");
+    others_idle = 1;
+    idle_threads[0] = 1;
+    clock_ms += 2 * SOON_MS;
+    watch(&until);
+    atomic_store(&child.crew.all_taken, 1);
+    clock_ms += 2 * SOON_MS;
+    watch(&until);
+    ok(!child.paused, "and not while one is free here");
+    others_idle = 0;
+}
+
 int main(void)
 {
     sigset_t all;
@@ -559,6 +613,7 @@ int main(void)
         test_input_wins();
         test_stress();
         test_watch();
+        test_others_have_threads();
         stop();
     }
     apr_pool_destroy(pool);
