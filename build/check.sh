@@ -3,7 +3,8 @@
 #
 # Installs what is missing, builds everything, and runs every test there is:
 #   symbols       each DSO exports its module record only
-#   unit, fuzz    the unit tests; the fuzz targets for a short time
+#   unit, fuzz    the unit tests, also with AddressSanitizer and UndefinedBehaviorSanitizer, and with
+#                 ThreadSanitizer those with threads; the fuzz targets for a short time
 #   suite         the Apache::Test suite with each MPM, once more with the APR poller (one MPM:
 #                 pollers know nothing of MPMs), and once more each with AddressSanitizer and
 #                 UndefinedBehaviorSanitizer; two suites at a time, except for the first
@@ -264,6 +265,7 @@ check_all() {
     if [ -z "$quick" ]; then
         stage unit 300 "$MAKE" --no-print-directory -f Makefile.unix unit
         stage "unit, sanitizers" 300 "$MAKE" --no-print-directory -f Makefile.unix unit-asan
+        stage "unit, threads" 300 "$MAKE" --no-print-directory -f Makefile.unix unit-tsan
         single fuzz 300 "$MAKE" --no-print-directory -f Makefile.unix fuzz
     fi
     # Alone, with nothing else to keep it waiting.

@@ -27,7 +27,7 @@ UNIT_SRC_gate_test = t/unit/gate_test.c modules/common/gate.c
 
 # With headers of httpd and the library of APR, but without httpd itself.
 unit_httpd_tests = accept_judge_test timers_test timers_threads_test crew_test crew_rest_test \
-    recall_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
+    recall_test recall_watch_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
 unit_pollers = apr $(if $(filter Linux,$(UNAME)),epoll)
 unit_unix = modules/common/unix
 
@@ -38,6 +38,7 @@ UNIT_SRC_timers_threads_test = t/unit/timers_threads_test.c modules/common/timer
 UNIT_SRC_crew_test = t/unit/crew_test.c modules/common/crew.c
 UNIT_SRC_crew_rest_test = t/unit/crew_rest_test.c modules/common/crew.c modules/common/recall.c
 UNIT_SRC_recall_test = t/unit/recall_test.c modules/common/recall.c
+UNIT_SRC_recall_watch_test = t/unit/recall_watch_test.c modules/common/recall.c
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_poller_$(p)_test = t/unit/poller_test.c $(unit_unix)/poller_$(p).c))
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_conn_claim_$(p)_test = t/unit/conn_claim_test.c \
     $(addprefix modules/common/,conn.c crew.c timers.c gate.c) \

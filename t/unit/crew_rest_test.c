@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "crew_bed.h"
-#include "recall_stubs.h"
 #include "clock.h"
 #include "recall.h"
+#include "recall_stubs.h"
 
 #define SIZE MAX_SIZE
 
@@ -27,25 +27,6 @@ int mpmx_poller_descriptor(mpmx_poller *p)
 {
     (void)p;
     return descriptor[0];
-}
-
-/* There is only this one child. */
-int mpmx_scoreboard_others_idle(const mpmx_child *c)
-{
-    (void)c;
-    return 0;
-}
-
-void mpmx_listeners_pause(mpmx_child *c, int reason)
-{
-    (void)c;
-    (void)reason;
-}
-
-void mpmx_listeners_go_on(mpmx_child *c, int reason)
-{
-    (void)c;
-    (void)reason;
 }
 
 /* The housekeeper looks: is every thread taken? If not, it is not told any more. */

@@ -5,7 +5,7 @@
  * notices: not a thread that does something else, nor the next wait.
  *
  * The housekeeper is the test; the clock that it goes by is set by hand. Signals are blocked
- * everywhere, as in a child.
+ * everywhere, as in a child. When the housekeeper looks: recall_watch_test.c.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,9 +20,8 @@
 #include "child.h"
 #include "clock.h"
 #include "httpd_stubs.h"
-#include "recall_stubs.h"
 #include "recall.h"
-#include "scoreboard.h"
+#include "recall_stubs.h"
 #include "tap.h"
 
 #define WORKERS 4
@@ -38,39 +37,17 @@ int64_t mpmx_clock_coarse_ms(void)
     return atomic_load(&clock_ms);
 }
 
-/* --- in the place of the crew and the poller ---------------------------------------------- */
-
-static int idle_threads[2];              /* what the next looks find */
-static int idle_looks, descriptor;
-
+/* Nobody looks at these here. */
 int mpmx_crew_idle(mpmx_crew *crew)
 {
     (void)crew;
-    return idle_threads[idle_looks++ % 2];
+    return 0;
 }
 
 int mpmx_poller_descriptor(mpmx_poller *p)
 {
     (void)p;
-    return descriptor;
-}
-
-static int others_idle;                  /* another child has a thread */
-
-int mpmx_scoreboard_others_idle(const mpmx_child *c)
-{
-    (void)c;
-    return others_idle;
-}
-
-void mpmx_listeners_pause(mpmx_child *c, int reason)
-{
-    atomic_fetch_or(&c->paused, reason);
-}
-
-void mpmx_listeners_go_on(mpmx_child *c, int reason)
-{
-    atomic_fetch_and(&c->paused, ~reason);
+    return -1;
 }
 
 /* --- workers ---------------------------------------------------------------------------------- */
@@ -523,75 +500,6 @@ static void test_stress(void)
     ok(answered > 20 && sent_away > 20, "it was lively: %d answered, %d sent away", answered, sent_away);
 }
 
-/* --- is it time to look? ---------------------------------------------------------------------------- */
-
-static int watch(int64_t *until)
-{
-    *until = clock_ms + 30000;
-    idle_looks = 0;
-    return mpmx_recall_watch(&child, clock_ms, until);
-}
-
-static void test_watch(void)
-{
-    int64_t until;
-
-    forget();
-    descriptor = job[0].fd[0];
-    atomic_store(&child.crew.all_taken, 0);
-    ok(!watch(&until) && until == clock_ms + 30000, "the poller need not be watched while nobody says that all are taken");
-    atomic_store(&child.crew.all_taken, 1);
-    idle_threads[0] = idle_threads[1] = 0;
-    ok(watch(&until) && child.crew.all_taken, "but then");
-    idle_threads[0] = idle_threads[1] = 1;
-    ok(!watch(&until) && !child.crew.all_taken, "until one is free");
-    idle_threads[1] = 0;
-    atomic_store(&child.crew.all_taken, 1);
-    ok(watch(&until) && child.crew.all_taken, "and is not taken again just then");
-    descriptor = -1;
-    ok(!watch(&until), "a poller that cannot be watched is not");
-    descriptor = job[0].fd[0];
-    idle_threads[0] = 0;
-    send_byte(0);
-    mpmx_recall_reports_wait(&child, clock_ms);
-    ok(!watch(&until) && until > clock_ms && until <= clock_ms + SOON_MS, "after a look there is a pause, which is told");
-    clock_ms = until;
-    mpmx_recall_reports_wait(&child, clock_ms);
-    ok(!watch(&until) && until > clock_ms && until <= clock_ms + SOON_MS, "also if all are at work");
-    take_byte(0);
-}
-
-/* New connections are for children that have threads. */
-static void test_others_have_threads(void)
-{
-    int64_t until;
-
-    forget();
-    descriptor = job[0].fd[0];
-    idle_threads[0] = idle_threads[1] = 0;
-    atomic_store(&child.crew.all_taken, 1);
-    others_idle = 0;
-    watch(&until);
-    ok(!child.paused, "where nobody else has a thread, new connections are awaited, although all are taken");
-    others_idle = 1;
-    clock_ms += 2 * SOON_MS;
-    watch(&until);
-    ok(child.paused && until > clock_ms && until <= clock_ms + SOON_MS, "else they are left to the others");
-    others_idle = 0;
-    clock_ms = until;
-    watch(&until);
-    ok(!child.paused, "for as long as these have threads");
-    others_idle = 1;
-    idle_threads[0] = 1;
-    clock_ms += 2 * SOON_MS;
-    watch(&until);
-    atomic_store(&child.crew.all_taken, 1);
-    clock_ms += 2 * SOON_MS;
-    watch(&until);
-    ok(!child.paused, "and not while one is free here");
-    others_idle = 0;
-}
-
 int main(void)
 {
     sigset_t all;
@@ -612,8 +520,6 @@ int main(void)
         test_late_signal();
         test_input_wins();
         test_stress();
-        test_watch();
-        test_others_have_threads();
         stop();
     }
     apr_pool_destroy(pool);
