@@ -57,7 +57,8 @@ apr_status_t mpmx_recall_wait(mpmx_worker *w, int fd, apr_interval_time_t timeou
     while (n < 0 && errno == EINTR && atomic_load(&w->idle) == WAITING);
     error = errno;
     was = atomic_exchange(&w->idle, NOT);
-    if (n > 0)
+    /* ppoll(2) looks for input first and for signals afterwards: what came in between wins. */
+    if (n > 0 || (was == CALLED && poll(&pfd, 1, 0) > 0))
         return APR_SUCCESS;
     return n == 0 || was == CALLED ? APR_TIMEUP : error;
 }
