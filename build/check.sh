@@ -293,7 +293,7 @@ summary() {
         FILENAME == ARGV[1] { seconds[$1] += $2; next }
         !($1 in seen) { seen[$1] = 1; order[++stages] = $1 }
         { p[$1] += $2; f[$1] += $3; s[$1] += $4; passed += $2; failed += $3; skipped += $4 }
-        $3 > 0 { broken[++breaks] = $1 ": " $5 " (" $3 " failed)" }
+        $3 > 0 { broken[++breaks] = $1 ": " $5 " (" $3 " failed)" ($6 == "" ? "" : ": " $6) }
         END {
             for (i = 1; i <= stages; i++) {
                 n = order[i]

@@ -321,7 +321,8 @@ int mpmx_crew_next(mpmx_worker *w, mpmx_poll_event *event, mpmx_work **work)
             stand_by(crew, w);
             continue;
         }
-        atomic_store_explicit(&w->state, MPMX_W_POLLING, memory_order_relaxed);
+        /* Sequentially consistent with who pauses the listeners and then counts the idle. */
+        atomic_store(&w->state, MPMX_W_POLLING);
         crew->ready(w);
         await_report(crew, w);
     }

@@ -82,8 +82,7 @@ struct mpmx_worker {
     char *scratch;
     /* --- shared with the housekeeper ---------------------------------------- */
     _Atomic int blocked;                 /* counted in crew->blocked                 */
-    _Atomic int idle;                    /* see recall.c                             */
-    _Atomic int64_t idle_since;          /* coarse ms                                */
+    _Atomic int64_t idle;                /* see recall.c                             */
     /* --- the housekeeper's ---------------------------------------------------- */
     unsigned seen_serial;
     unsigned suspect_serial;             /* was asleep in that one at the last look  */

@@ -97,7 +97,6 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 static int check_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     mpmx_retained *ours = mpmx_retained_get();
-
     int console = mpmx.retained->module_loads == 1;
 
     (void)p;

@@ -142,7 +142,7 @@ void mpmx_listeners_check_room(mpmx_worker *w)
 {
     mpmx_child *child = mpmx_child_of(w);
 
-    if ((atomic_load_explicit(&child->paused, memory_order_relaxed) & MPMX_PAUSE_FULL)
+    if ((atomic_load(&child->paused) & MPMX_PAUSE_FULL)
         && (mpmx_this_policy.async ? room(child, 1) : mpmx_crew_idle(&child->crew)) > 0)
         mpmx_listeners_go_on(child, MPMX_PAUSE_FULL);
 }

@@ -18,7 +18,10 @@
 #define RECALL_MS        10      /* reports have waited that long; between two calls      */
 #define BUSY_MS         100
 
-enum { NOT, WAITING, CALLED };
+/* What `idle` of a worker says: since when it waits (coarse ms, above 0), or one of these. One
+ * word, so that who calls somebody back for having waited long cannot meet his next wait. */
+#define NOT    INT64_C(0)
+#define CALLED INT64_C(-1)
 
 static sigset_t waiting_mask;    /* all but RECALL_SIGNAL; read-only after init           */
 
@@ -48,13 +51,18 @@ apr_status_t mpmx_recall_wait(mpmx_worker *w, int fd, apr_interval_time_t timeou
 {
     struct pollfd pfd = { fd, POLLIN, 0 };
     struct timespec ts = span(timeout_us > 0 ? timeout_us : 0);
-    int n, error, was;
+    int64_t since = mpmx_clock_coarse_ms(), was, left;
+    int n, error;
 
-    atomic_store_explicit(&w->idle_since, mpmx_clock_coarse_ms(), memory_order_relaxed);
-    atomic_store(&w->idle, WAITING);
-    do
-        n = ppoll(&pfd, 1, timeout_us < 0 ? NULL : &ts, &waiting_mask);
-    while (n < 0 && errno == EINTR && atomic_load(&w->idle) == WAITING);
+    if (since < 1)
+        since = 1;
+    atomic_store(&w->idle, since);
+    while ((n = ppoll(&pfd, 1, timeout_us < 0 ? NULL : &ts, &waiting_mask)) < 0
+           && errno == EINTR && atomic_load(&w->idle) == since) {
+        /* The signal was for an earlier wait: what is left of the time. */
+        left = timeout_us - (mpmx_clock_coarse_ms() - since) * 1000;
+        ts = span(left > 0 ? left : 0);
+    }
     error = errno;
     was = atomic_exchange(&w->idle, NOT);
     /* ppoll(2) looks for input first and for signals afterwards: what came in between wins. */
@@ -65,17 +73,19 @@ apr_status_t mpmx_recall_wait(mpmx_worker *w, int fd, apr_interval_time_t timeou
 
 /* --- the housekeeper's side ---------------------------------------------------------------- */
 
-static mpmx_worker *longest_idle(mpmx_crew *crew)
+/* NULL if none waits; *since: since when. */
+static mpmx_worker *longest_idle(mpmx_crew *crew, int64_t *since)
 {
     mpmx_worker *longest = NULL;
     int i;
 
     for (i = 0; i < crew->size; i++) {
-        mpmx_worker *w = &crew->worker[i];
+        int64_t idle = atomic_load(&crew->worker[i].idle);
 
-        if (atomic_load(&w->idle) == WAITING     /* before idle_since */
-            && (!longest || atomic_load(&w->idle_since) < atomic_load(&longest->idle_since)))
-            longest = w;
+        if (idle > 0 && (!longest || idle < *since)) {
+            longest = &crew->worker[i];
+            *since = idle;
+        }
     }
     return longest;
 }
@@ -128,9 +138,8 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
 
 void mpmx_recall_reports_wait(mpmx_child *child, int64_t now)
 {
-    mpmx_worker *w = longest_idle(&child->crew);
-    int64_t since = w ? atomic_load(&w->idle_since) : now;
-    int waiting = WAITING;
+    int64_t since = now;
+    mpmx_worker *w = longest_idle(&child->crew, &since);
     apr_os_thread_t *thread;
 
     child->recall_at = now + RECALL_MS;
@@ -144,7 +153,7 @@ void mpmx_recall_reports_wait(mpmx_child *child, int64_t now)
         return;
     }
     child->reports_since = now;
-    if (atomic_compare_exchange_strong(&w->idle, &waiting, CALLED)
+    if (atomic_compare_exchange_strong(&w->idle, &since, CALLED)
         && apr_os_thread_get(&thread, w->thread) == APR_SUCCESS)
         pthread_kill(*thread, RECALL_SIGNAL);
 }

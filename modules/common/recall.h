@@ -7,9 +7,9 @@
  * who has read its request by then takes the next report himself.
  *
  *   worker                                 housekeeper
- *   wait: NOT -> WAITING                   ... has every thread: mpmx_recall_watch()
+ *   wait: NOT -> since when                ... has every thread: mpmx_recall_watch()
  *   ppoll(2), signal unblocked             the poller has reports, twice in RECALL_MS
- *   input, timeout: WAITING -> NOT   or    WAITING -> CALLED, signal
+ *   input, timeout: since -> NOT     or    since -> CALLED, signal
  *   CALLED: input is served, else as if KeepAliveTimeout had passed
  *
  * The signal is blocked everywhere else, so that module code never sees it (contract 4.6).

@@ -30,9 +30,10 @@ sub ab {
 }
 ok(ab(1000), 'warmed up');
 
-# The first good one of three rounds counts: the machine may be busy otherwise.
+# The first good one of five rounds counts: the machine may be busy otherwise.
 my ($per_request, $workers) = (99, 99);
-for (1 .. 3) {
+my $few = MPMX::Server::Proc::cores() + 4;
+for (1 .. 5) {
     my $before = MPMX::Server::Proc::thread_usage($child);
     my $n = 20_000;
     ab($n) or last;
@@ -48,10 +49,10 @@ for (1 .. 3) {
     $workers = grep { $_ > 0.05 * $cpu } @busy;
     diag(sprintf '%.2f voluntary context switches per request, %d threads did more than 5%% of the work (%.2f s)',
          $per_request, $workers, $cpu);
-    last if $per_request < 1;
+    last if $per_request < 1 && $workers <= $few;
 }
 cmp_ok($per_request, '<', 1, 'less than one voluntary context switch per request');
-cmp_ok($workers, '<=', MPMX::Server::Proc::cores() + 4, 'few threads did the work');
+cmp_ok($workers, '<=', $few, 'few threads did the work');
 
 $srv->finish;
 done_testing;

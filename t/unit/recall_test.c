@@ -213,7 +213,7 @@ static int reports_wait(int64_t for_ms)
     int i;
 
     for (; clock_ms < end; clock_ms += 2) {
-        int waiting[WORKERS];
+        int64_t waiting[WORKERS];
 
         if (clock_ms < child.recall_at)
             continue;
