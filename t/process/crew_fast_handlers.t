@@ -30,10 +30,11 @@ sub ab {
 }
 ok(ab(1000), 'warmed up');
 
-# The first good one of five rounds counts: the machine may be busy otherwise.
+# The first good round counts, for the machine may be busy otherwise: where client and server have to share
+# a core, each request wakes the one and puts the other to sleep, whatever the server does.
 my ($per_request, $workers) = (99, 99);
 my $few = MPMX::Server::Proc::cores() + 4;
-for (1 .. 5) {
+for (1 .. 20) {
     my $before = MPMX::Server::Proc::thread_usage($child);
     my $n = 20_000;
     ab($n) or last;
@@ -50,6 +51,7 @@ for (1 .. 5) {
     diag(sprintf '%.2f voluntary context switches per request, %d threads did more than 5%% of the work (%.2f s)',
          $per_request, $workers, $cpu);
     last if $per_request < 1 && $workers <= $few;
+    sleep 1;
 }
 cmp_ok($per_request, '<', 1, 'less than one voluntary context switch per request');
 cmp_ok($workers, '<=', $few, 'few threads did the work');
