@@ -7,7 +7,7 @@
 #                 ThreadSanitizer those with threads; the fuzz targets for a short time
 #   suite         the Apache::Test suite with each MPM, once more with the APR poller (one MPM:
 #                 pollers know nothing of MPMs), and once more each with AddressSanitizer and
-#                 UndefinedBehaviorSanitizer; two suites at a time, except for the first
+#                 UndefinedBehaviorSanitizer; three suites at a time, except for the first
 # The last line printed is "N passed, N failed, N skipped". Exit status: 0 if none failed.
 #
 #   --quick       the normal build, its symbols and its suite only
@@ -274,14 +274,14 @@ check_all() {
     for mpm in ${mpms#"$first"}; do
         aside suite_stage "$mpm" 900 "$mpm" "$plain_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
     done
+    # Where that is the only poller, the suite has just been run with it.
+    if [ -z "$quick" ] && [ "$(make_it -s print-out)" != "$(make_it -s print-out POLLER=apr)" ]; then
+        aside suite_stage "$first, APR poller" 900 "$first" "$apr_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
+    fi
     together
     [ -z "$quick" ] || return
-    # Where that is the only poller, the suite has just been run with it.
-    [ "$(make_it -s print-out)" = "$(make_it -s print-out POLLER=apr)" ] ||
-        aside suite_stage "$first, APR poller" 900 "$first" "$apr_out" "MPMX_JOBS=${MPMX_JOBS:-2}"
     for mpm in $mpms; do
         aside sanitized_suite "$mpm"
-        [ "$mpm" != "$first" ] || together
     done
     together
 }

@@ -27,7 +27,7 @@ UNIT_SRC_gate_test = t/unit/gate_test.c modules/common/gate.c
 
 # With headers of httpd and the library of APR, but without httpd itself.
 unit_httpd_tests = accept_judge_test timers_test timers_threads_test crew_test crew_rest_test \
-    recall_test recall_watch_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
+    recall_test recall_watch_test held_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
 unit_pollers = apr $(if $(filter Linux,$(UNAME)),epoll)
 unit_unix = modules/common/unix
 
@@ -38,10 +38,11 @@ UNIT_SRC_timers_threads_test = t/unit/timers_threads_test.c modules/common/timer
 UNIT_SRC_crew_test = t/unit/crew_test.c modules/common/crew.c
 UNIT_SRC_crew_rest_test = t/unit/crew_rest_test.c modules/common/crew.c modules/common/recall.c
 UNIT_SRC_recall_test = t/unit/recall_test.c modules/common/recall.c
+UNIT_SRC_held_test = t/unit/held_test.c modules/common/held.c
 UNIT_SRC_recall_watch_test = t/unit/recall_watch_test.c modules/common/recall.c
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_poller_$(p)_test = t/unit/poller_test.c $(unit_unix)/poller_$(p).c))
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_conn_claim_$(p)_test = t/unit/conn_claim_test.c \
-    $(addprefix modules/common/,conn.c crew.c timers.c gate.c) \
+    $(addprefix modules/common/,conn.c head.c expiry.c crew.c timers.c gate.c) \
     $(addprefix $(unit_unix)/,clock.c threadstate.c poller_$(p).c)))
 
 # Not those with poller_epoll: the sanitizer does not know that epoll_ctl(EPOLL_CTL_MOD) comes
@@ -63,6 +64,8 @@ unit_apr_libs = $(call once,unit_apr_libs,$(call unit_with_rpath,$(shell $(call 
 unit_with_rpath = $(1) $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(1)))
 $(foreach t,$(unit_httpd_tests),$(eval UNIT_FLAGS_$(t) = $$(unit_httpd_flags)))
 $(foreach t,$(unit_httpd_tests),$(eval UNIT_LIBS_$(t) = $$(unit_apr_libs)))
+unit_apu_libs = $(call once,unit_apu_libs,$(call unit_with_rpath,$(shell $(call ask_apxs,APU_CONFIG) --link-ld)))
+UNIT_LIBS_held_test = $(unit_apu_libs) $(unit_apr_libs)
 # Any header may matter to any test; the tests are few and compile in no time.
 UNIT_HEADERS := $(wildcard modules/common/*.h t/unit/*.h)
 

@@ -1,6 +1,7 @@
 /* See child.h. This file: a child's beginning and end, and what its workers run. */
 #include "child.h"
 #include "compat.h"
+#include "descriptors.h"
 #include "housekeeper.h"
 #include "log.h"
 #include "recall.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <sys/socket.h>
@@ -18,6 +20,17 @@
 #include "apr_thread_proc.h"
 #include "clock.h"
 #include "http_main.h"
+
+/* docs/internals/cost.md: what a request reads is on no line that a connection or wait writes. */
+#define APART(type, a, b) \
+    _Static_assert(offsetof(type, a) / MPMX_LINE != offsetof(type, b) / MPMX_LINE, #a " and " #b)
+APART(mpmx_child, accepted, chunk);
+APART(mpmx_child, accepted, paused);
+APART(mpmx_child, accepting, phase);
+APART(mpmx_crew, waiting, allowed);
+APART(mpmx_crew, waiting, work_count);
+APART(mpmx_crew, lock, work_count);
+APART(mpmx_worker, taken, seen_serial);
 
 /* --- workers --------------------------------------------------------------------- */
 
@@ -66,8 +79,7 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
     mpmx_work *work;
     int what;
 
-    if (!mpmx_this_policy.async)
-        mpmx_schedule_in_turn();
+    mpmx_schedule_in_turn();
     w->thread = thread;
     w->connection_id = (long)mpmx_child_of(w)->slot * mpmx.conf.thread_limit + w->slot;
     mpmx_scoreboard_worker_start(w);
@@ -147,6 +159,7 @@ static void start_process(mpmx_child *child)
     apr_status_t rv;
 
     mpmx.retained->mpm_state = AP_MPMQ_STARTING;
+    mpmx_descriptors_raise(MPMX_CONN_MAX);
     if (!mpmx.one_process) {
         mpmx_thread_after_fork();
         ap_fatal_signal_child_setup(child->server);

@@ -50,18 +50,29 @@ typedef struct mpmx_child {
     pthread_mutex_t listen_lock; /* paused, and the poller's idea of the listeners    */
     _Atomic int paused;          /* MPMX_PAUSE_* bits                                 */
     _Atomic int64_t shed_until;  /* coarse ms; when to try again after SHED           */
-    int64_t shed_logged;
-    _Atomic int accepting;       /* workers inside accept(2)                          */
-    mpmx_work last_accept;       /* see mpmx_listeners_leave()                        */
-    _Atomic int last_accept_waits;       /* 1: it is among the crew's work            */
+    _Atomic int64_t shed_logged; /* coarse ms; or 0                                   */
+    _Atomic int64_t room_made;   /* coarse ms; idle ones were closed near the limit   */
+    _Atomic int64_t room_logged;
+    _Atomic int slept;           /* since memory was last given back to the system    */
+    int64_t gave_back;           /* coarse ms; the last time                          */
+    /* Changed with every connection; what every request looks at is on other lines. */
+    _Alignas(MPMX_LINE) _Atomic int accepting;   /* workers inside accept(2)          */
     _Atomic int credit;          /* connections to accept before room is counted anew */
     _Atomic unsigned accepted;   /* since start, for MaxConnectionsPerChild           */
+    _Alignas(MPMX_LINE)
+    mpmx_work last_accept;       /* see mpmx_listeners_leave()                        */
+    _Atomic int last_accept_waits;       /* 1: it is among the crew's work            */
     int max_accepted;            /* 0: no limit                                       */
     _Atomic int fair_share;      /* connections per child of the server, a hint       */
+    _Atomic int64_t leave_until; /* coarse ms; end of MPMX_PAUSE_SHARE                */
+    _Atomic int others_had;      /* connections, when it began                        */
+    _Atomic unsigned unasked_until;      /* `accepted` up to which there is none      */
+    unsigned unasked;            /* housekeeper's; for how many the last time         */
     /* the table of connection records: chunks of records by descriptor */
     mpmx_conn *_Atomic *chunk;
     unsigned chunks;
     int fd_high;                 /* descriptors from here on are for handlers         */
+    int fd_spare;                /* ... so many                                       */
     /* SUSPENDED connections, see suspend.c */
     pthread_mutex_t susp_lock;
     mpmx_conn *suspended;

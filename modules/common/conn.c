@@ -4,11 +4,14 @@
  * may claim it; bit 62 (SETTLED) that the poller has been told, so that the
  * housekeeper may claim it as well.  Until then the owner still has one system call
  * on the descriptor to make, and a deadline must not have it closed under its feet.
- * The rest is the token: 24 bits of descriptor, 38 bits that count the armings.
+ * The rest is the token: 24 bits of descriptor (bit 61 marks listeners'), 38 bits that count the
+ * armings.
  */
 #include "conn.h"
 #include "child.h"
 #include "compat.h"
+#include "head.h"
+#include "linger.h"
 #include "log.h"
 #include "serve.h"
 
@@ -25,18 +28,14 @@
 #define SETTLED      (UINT64_C(1) << 62)
 #define SERIAL_BITS  38
 #define SERIAL_MASK  ((UINT64_C(1) << SERIAL_BITS) - 1)
-#define FD_MAX       (1 << 23)           /* bit 61 marks listeners' tokens */
-#define CHUNK        256
 
-#define BUF_FIRST    1024
-#define BUF_MAX      MPMX_SCRATCH        /* holds any TLS record: 5 + 18432 */
 
 /* --- the table ------------------------------------------------------------- */
 
 apr_status_t mpmx_conn_table_init(mpmx_child *child, apr_pool_t *pool)
 {
     struct rlimit limit;
-    rlim_t max = FD_MAX, now = FD_MAX, spare = (rlim_t)mpmx.conf.threads_per_child * 2 + 8;
+    rlim_t max = MPMX_CONN_MAX, now = MPMX_CONN_MAX, spare = (rlim_t)mpmx.conf.threads_per_child * 2 + 8;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY
         && limit.rlim_max < max)
@@ -44,8 +43,9 @@ apr_status_t mpmx_conn_table_init(mpmx_child *child, apr_pool_t *pool)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
         && limit.rlim_cur < now)
         now = limit.rlim_cur;
-    child->fd_high = (int)(now - (spare < now / 4 ? spare : now / 4));
-    child->chunks = (unsigned)((max + CHUNK - 1) / CHUNK);
+    child->fd_spare = (int)(spare < now / 4 ? spare : now / 4);
+    child->fd_high = (int)now - child->fd_spare;
+    child->chunks = (unsigned)((max + MPMX_CONN_CHUNK - 1) / MPMX_CONN_CHUNK);
     /* From the system, not the pool: untouched pages of it cost nothing. */
     child->chunk = calloc(child->chunks, sizeof *child->chunk);
     pthread_mutex_init(&child->susp_lock, NULL);
@@ -57,10 +57,10 @@ static mpmx_conn *record_of(mpmx_child *child, unsigned fd)
 {
     mpmx_conn *chunk;
 
-    if (fd / CHUNK >= child->chunks)
+    if (fd / MPMX_CONN_CHUNK >= child->chunks)
         return NULL;
-    chunk = atomic_load_explicit(&child->chunk[fd / CHUNK], memory_order_acquire);
-    return chunk ? &chunk[fd % CHUNK] : NULL;
+    chunk = atomic_load_explicit(&child->chunk[fd / MPMX_CONN_CHUNK], memory_order_acquire);
+    return chunk ? &chunk[fd % MPMX_CONN_CHUNK] : NULL;
 }
 
 static mpmx_conn *make_record(mpmx_child *child, unsigned fd)
@@ -68,17 +68,19 @@ static mpmx_conn *make_record(mpmx_child *child, unsigned fd)
     mpmx_conn *chunk, *none = NULL;
     unsigned i;
 
-    if (fd / CHUNK >= child->chunks || !(chunk = calloc(CHUNK, sizeof *chunk)))
+    if (fd / MPMX_CONN_CHUNK >= child->chunks
+        || posix_memalign((void **)&chunk, MPMX_LINE, MPMX_CONN_CHUNK * sizeof *chunk) != 0)
         return NULL;
-    for (i = 0; i < CHUNK; i++) {
-        chunk[i].fd = (int)(fd - fd % CHUNK + i);
+    memset(chunk, 0, MPMX_CONN_CHUNK * sizeof *chunk);
+    for (i = 0; i < MPMX_CONN_CHUNK; i++) {
+        chunk[i].fd = (int)(fd - fd % MPMX_CONN_CHUNK + i);
         atomic_store(&chunk[i].claim, (uint64_t)chunk[i].fd << SERIAL_BITS);
     }
-    if (!atomic_compare_exchange_strong(&child->chunk[fd / CHUNK], &none, chunk)) {
+    if (!atomic_compare_exchange_strong(&child->chunk[fd / MPMX_CONN_CHUNK], &none, chunk)) {
         free(chunk);                     /* another worker was faster */
         chunk = none;
     }
-    return &chunk[fd % CHUNK];
+    return &chunk[fd % MPMX_CONN_CHUNK];
 }
 
 mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const mpmx_peer *peer)
@@ -108,10 +110,14 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     conn->listener = listener;
     conn->peer = *peer;
     conn->gated = listener->gated;
-    conn->tls = listener->tls;
+    conn->tls = conn->inner = listener->tls;
+    conn->shaken = conn->ended = 0;
     conn->drained = conn->head_late = conn->notified = conn->closing = conn->linger_short = 0;
-    conn->proto_known = conn->dead = conn->no_more = conn->alone = 0;
+    conn->proto_known = conn->dead = conn->no_more = conn->alone = conn->cool = 0;
+    conn->restless = conn->hurry = 0;
     conn->head_due = 0;
+    conn->keepalives = 0;
+    mpmx_conn_set_idle_since(conn, 0);
     conn->c = NULL;
     conn->pool = NULL;
     conn->sock = NULL;
@@ -135,6 +141,25 @@ mpmx_conn *mpmx_conn_claim(mpmx_child *child, uint64_t token)
     return NULL;
 }
 
+/* The claim is read before what decides, and exchanged after it: if the connection was
+ * taken and parked anew in between, its serial number has changed and we let go. */
+int mpmx_conn_claim_parked(mpmx_conn *conn, int (*wanted)(const mpmx_conn *, int64_t), int64_t now)
+{
+    uint64_t claim = atomic_load(&conn->claim);
+
+    if ((claim & (ARMED | SETTLED)) != (ARMED | SETTLED) || !wanted(conn, now))
+        return 0;
+    return atomic_compare_exchange_strong(&conn->claim, &claim, claim & ~(ARMED | SETTLED));
+}
+
+int mpmx_conn_is_idle(const mpmx_conn *conn)
+{
+    mpmx_conn_state state = mpmx_conn_get_state(conn);
+
+    return (state == MPMX_CONN_NEW || state == MPMX_CONN_KEEPALIVE || state == MPMX_CONN_ASLEEP)
+        && mpmx_conn_idle_since(conn);
+}
+
 /* --- counting --------------------------------------------------------------- */
 
 void mpmx_conn_count(mpmx_worker *w, mpmx_conn *conn, int which)
@@ -150,7 +175,9 @@ static int count_of(mpmx_conn_state state)
 {
     switch (state) {
     case MPMX_CONN_NEW:       return MPMX_COUNT_GATED;
-    case MPMX_CONN_KEEPALIVE: return MPMX_COUNT_KEEPALIVE;
+    case MPMX_CONN_KEEPALIVE:
+    case MPMX_CONN_QUEUED:               /* it must not keep others out */
+    case MPMX_CONN_ASLEEP:    return MPMX_COUNT_KEEPALIVE;
     case MPMX_CONN_WAITIO:    return MPMX_COUNT_WAITIO;
     case MPMX_CONN_WRITING:   return MPMX_COUNT_WRITING;
     case MPMX_CONN_SUSPENDED: return MPMX_COUNT_SUSPENDED;
@@ -192,24 +219,50 @@ void mpmx_conn_park(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsi
         mpmx_conn_close(w, conn);
 }
 
+/* All of a head within RequestHeadTimeout, and no pause longer than Timeout. */
+static int64_t head_patience(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, int64_t now)
+{
+    int64_t timeout = state == MPMX_CONN_NEW && !conn->c
+                    ? apr_time_as_msec(mpmx_child_of(w)->server->timeout) : conn->view.timeout_ms;
+
+    if (!conn->head_due)
+        conn->head_due = now + (int64_t)mpmx.conf.head_timeout * 1000;
+    return timeout < conn->head_due - now ? timeout : conn->head_due - now;
+}
+
+/* KeepAliveTimeout from the last response on; before it ends, sleep. */
+static int64_t idle_patience(const mpmx_conn *conn, int64_t now)
+{
+    int64_t left = mpmx_conn_idle_since(conn) + conn->view.keepalive_ms - now;
+
+    if (conn->c && !conn->restless && mpmx.conf.hibernate_ms && mpmx.conf.hibernate_ms < left)
+        left = mpmx.conf.hibernate_ms;
+    return left;
+}
+
+static void await_input(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, int begun)
+{
+    int64_t now = mpmx_clock_coarse_ms(), timeout;
+
+    if (begun)
+        mpmx_conn_set_idle_since(conn, 0);
+    else if (!mpmx_conn_idle_since(conn))
+        mpmx_conn_set_idle_since(conn, now);
+    timeout = begun || state == MPMX_CONN_NEW ? head_patience(w, conn, state, now)
+                                              : idle_patience(conn, now);
+    mpmx_conn_park(w, conn, state, MPMX_POLL_READ, timeout < 1 ? 1 : timeout);
+}
+
+void mpmx_conn_await_rest(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state)
+{
+    await_input(w, conn, state, 1);
+}
+
 void mpmx_conn_await_head(mpmx_worker *w, mpmx_conn *conn)
 {
-    int64_t timeout = conn->view.keepalive_ms;
-
-    if (!conn->c || conn->buf_len) {
-        /* A head has begun (or a first one is expected): all of it within
-         * RequestHeadTimeout, and no pause longer than Timeout. */
-        int64_t now = mpmx_clock_coarse_ms();
-
-        if (!conn->head_due)
-            conn->head_due = now + (int64_t)mpmx.conf.head_timeout * 1000;
-        timeout = conn->c ? conn->view.timeout_ms : apr_time_as_msec(mpmx_child_of(w)->server->timeout);
-        if (timeout > conn->head_due - now)
-            timeout = conn->head_due - now;
-        if (timeout < 1)
-            timeout = 1;
-    }
-    mpmx_conn_park(w, conn, conn->c ? MPMX_CONN_KEEPALIVE : MPMX_CONN_NEW, MPMX_POLL_READ, timeout);
+    await_input(w, conn, conn->c ? MPMX_CONN_KEEPALIVE
+                : mpmx_conn_get_state(conn) == MPMX_CONN_ASLEEP ? MPMX_CONN_ASLEEP : MPMX_CONN_NEW,
+                conn->buf_len != 0);
 }
 
 void mpmx_conn_drop_input(mpmx_conn *conn)
@@ -246,121 +299,12 @@ void mpmx_conn_close(mpmx_worker *w, mpmx_conn *conn)
     close(fd);
 }
 
-/* --- collecting a head ------------------------------------------------------- */
-
-static int grow(mpmx_conn *conn, uint32_t need)
-{
-    uint32_t size = conn->buf_size ? conn->buf_size : BUF_FIRST;
-    char *buf;
-
-    if (need > BUF_MAX)
-        return 0;
-    while (size < need)
-        size *= 4;
-    if (size > BUF_MAX)
-        size = BUF_MAX;
-    if (size == conn->buf_size)
-        return 1;
-    if (!(buf = realloc(conn->buf, size)))
-        return 0;
-    conn->buf = buf;
-    conn->buf_size = size;
-    return 1;
-}
-
-static int judge(mpmx_conn *conn, const char *bytes, uint32_t len)
-{
-    mpmx_gate_kind kind = conn->tls ? MPMX_GATE_TLS : MPMX_GATE_HTTP;
-
-    if (conn->gated) {
-        mpmx_gate_verdict verdict = mpmx_gate_feed(&conn->gate, kind, bytes, len);
-
-        if (verdict == MPMX_GATE_MORE && len < BUF_MAX)
-            return 0;
-        if (verdict == MPMX_GATE_SERVE)  /* no HTTP/1: nothing to be judged later, either */
-            conn->gated = 0;
-    }
-    conn->input = bytes;
-    conn->input_len = len;
-    return 1;
-}
-
-int mpmx_conn_judge(mpmx_conn *conn, const char *bytes, uint32_t len)
-{
-    if (judge(conn, bytes, len))
-        return 1;
-    if (grow(conn, len)) {
-        memcpy(conn->buf, bytes, len);
-        conn->buf_len = len;
-        return 0;
-    }
-    conn->input = bytes;                 /* memory is out: a worker must wait for the rest */
-    conn->input_len = len;
-    return 1;
-}
-
-/* Receives what is there. 1: serve conn->input; 0: wait for more; -1: the peer has
- * closed and nothing is left to be answered. */
-static int collect(mpmx_worker *w, mpmx_conn *conn)
-{
-    char *to = w->scratch;
-    uint32_t room = MPMX_SCRATCH;
-    ssize_t n;
-
-    if (conn->buf_len) {
-        if (conn->buf_len == conn->buf_size && !grow(conn, conn->buf_size + 1)) {
-            conn->input = conn->buf;
-            conn->input_len = conn->buf_len;
-            return 1;
-        }
-        to = conn->buf + conn->buf_len;
-        room = conn->buf_size - conn->buf_len;
-    }
-    do
-        n = recv(conn->fd, to, room, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
-    conn->drained = n > 0 && (uint32_t)n < room;
-    if (n == 0) {
-        if (!conn->buf_len)
-            return -1;
-        conn->input = conn->buf;         /* the core sees the same: a part and the end */
-        conn->input_len = conn->buf_len;
-        return 1;
-    }
-    if (!conn->buf_len)
-        return mpmx_conn_judge(conn, w->scratch, (uint32_t)n);
-    conn->buf_len += (uint32_t)n;
-    return judge(conn, conn->buf, conn->buf_len);
-}
-
-static void gone(mpmx_worker *w, mpmx_conn *conn)
-{
-    if (conn->c)
-        mpmx_serve_gone(w, conn);
-    else
-        mpmx_conn_close(w, conn);
-}
-
-static void try_head(mpmx_worker *w, mpmx_conn *conn)
-{
-    switch (collect(w, conn)) {
-    case 1:
-        mpmx_serve(w, conn);
-        break;
-    case 0:
-        mpmx_conn_await_head(w, conn);
-        break;
-    default:
-        gone(w, conn);
-    }
-}
+/* --- going on ------------------------------------------------------------------ */
 
 void mpmx_conn_start(mpmx_worker *w, mpmx_conn *conn)
 {
     if (conn->gated)
-        try_head(w, conn);
+        mpmx_head_try(w, conn);
     else
         mpmx_serve(w, conn);
 }
@@ -370,16 +314,16 @@ void mpmx_conn_ready(mpmx_worker *w, mpmx_conn *conn, unsigned events)
     (void)events;                        /* a hang-up shows in what recv and send say */
     switch (mpmx_conn_get_state(conn)) {
     case MPMX_CONN_NEW:
-        try_head(w, conn);
-        break;
     case MPMX_CONN_KEEPALIVE:
+    case MPMX_CONN_ASLEEP:
         if (conn->gated)
-            try_head(w, conn);
+            mpmx_head_try(w, conn);
         else {
             conn->drained = 0;
             mpmx_serve(w, conn);
         }
         break;
+    case MPMX_CONN_QUEUED:
     case MPMX_CONN_WAITIO:
         conn->drained = 0;
         mpmx_serve(w, conn);
@@ -397,120 +341,6 @@ void mpmx_conn_ready(mpmx_worker *w, mpmx_conn *conn, unsigned events)
     }
 }
 
-/* --- deadlines ---------------------------------------------------------------- */
-
-static int has_input(mpmx_conn *conn)
-{
-    char byte;
-
-    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-/* A part of a head, and its time is over: unless the rest has come meanwhile and only found no
- * thread, let the core answer 408 and log it, as it does when a worker waits in vain. */
-static void head_expired(mpmx_worker *w, mpmx_conn *conn)
-{
-    int got = 0;
-
-    while (got == 0 && has_input(conn))  /* the buffer grows with what is in it */
-        got = collect(w, conn);
-    if (got < 0) {
-        gone(w, conn);
-        return;
-    }
-    if (got == 0) {
-        conn->input = conn->buf;
-        conn->input_len = conn->buf_len;
-        conn->head_late = 1;
-    }
-    mpmx_serve(w, conn);
-}
-
-/* On a worker: the deadline of a claimed connection has passed. */
-static void expired(mpmx_worker *w, mpmx_work *work)
-{
-    mpmx_conn *conn = (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work));
-    int stopping = mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING;
-
-    switch (mpmx_conn_get_state(conn)) {
-    case MPMX_CONN_NEW:
-    case MPMX_CONN_KEEPALIVE:
-        if (conn->buf_len && !stopping)
-            head_expired(w, conn);
-        else if (!stopping && has_input(conn))
-            mpmx_conn_ready(w, conn, MPMX_POLL_READ);    /* just in time */
-        else if (conn->c)
-            mpmx_serve_idle(w, conn);
-        else
-            mpmx_conn_close(w, conn);
-        break;
-    case MPMX_CONN_WAITIO:
-    case MPMX_CONN_WRITING:
-        mpmx_serve_timeout(w, conn);
-        break;
-    default:
-        mpmx_conn_close(w, conn);
-    }
-}
-
-/* The claim is read before what decides, and exchanged after it: if the connection was
- * taken and parked anew in between, its serial number has changed and we let go. */
-static int claim_parked(mpmx_conn *conn, int (*wanted)(const mpmx_conn *, int64_t), int64_t now)
-{
-    uint64_t claim = atomic_load(&conn->claim);
-
-    if ((claim & (ARMED | SETTLED)) != (ARMED | SETTLED) || !wanted(conn, now))
-        return 0;
-    return atomic_compare_exchange_strong(&conn->claim, &claim, claim & ~(ARMED | SETTLED));
-}
-
-static void hand_over(mpmx_child *child, mpmx_conn *conn)
-{
-    conn->work.run = expired;
-    mpmx_crew_submit(&child->crew, &conn->work);
-}
-
-static int is_due(const mpmx_conn *conn, int64_t now)
-{
-    return atomic_load(&conn->deadline.due) <= now;
-}
-
-int64_t mpmx_conn_visit(mpmx_deadline *deadline, int64_t now, void *baton)
-{
-    mpmx_conn *conn = (mpmx_conn *)((char *)deadline - offsetof(mpmx_conn, deadline));
-    int64_t due = atomic_load(&deadline->due);       /* before the state, see below */
-
-    /* A closed connection leaves its deadline in the wheel, where the next one on the same
-     * descriptor finds it; if there is none, it goes now. Either that next one sees that it
-     * is out and puts it in again, or we see the deadline it has set, and so its state. */
-    if (mpmx_conn_get_state(conn) == MPMX_CONN_FREE)
-        return 0;
-    if (due > now)
-        return due;
-    if (!claim_parked(conn, is_due, now))
-        return now + 1000;               /* being served: it sets a new one when parked */
-    hand_over(baton, conn);
-    return 0;
-}
-
-int mpmx_conn_expire_all(mpmx_child *child, int (*wanted)(const mpmx_conn *conn, int64_t now))
-{
-    int64_t now = mpmx_clock_coarse_ms();
-    unsigned i, k;
-    int n = 0;
-
-    for (i = 0; i < child->chunks; i++) {
-        mpmx_conn *chunk = atomic_load_explicit(&child->chunk[i], memory_order_acquire);
-
-        for (k = 0; chunk && k < CHUNK; k++)
-            if (claim_parked(&chunk[k], wanted, now)) {
-                hand_over(child, &chunk[k]);
-                n++;
-            }
-    }
-    return n;
-}
-
 void mpmx_conn_shut_all(mpmx_child *child)
 {
     unsigned i, k;
@@ -518,7 +348,7 @@ void mpmx_conn_shut_all(mpmx_child *child)
     for (i = 0; i < child->chunks; i++) {
         mpmx_conn *chunk = atomic_load_explicit(&child->chunk[i], memory_order_acquire);
 
-        for (k = 0; chunk && k < CHUNK; k++)
+        for (k = 0; chunk && k < MPMX_CONN_CHUNK; k++)
             if (mpmx_conn_get_state(&chunk[k]) == MPMX_CONN_SERVING)
                 shutdown(chunk[k].fd, SHUT_RDWR);
     }

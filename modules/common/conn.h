@@ -1,19 +1,21 @@
 /* The connection record and its state machine.
  *
- *   listener --accept--> NEW --head complete--> SERVING --keep-alive--> KEEPALIVE
- *                         |  (gate; no conn_rec)  ^  |                      |
- *                         |                       |  +--> WAITIO, WRITING   |
- *                         |                       |  |       |              |
- *                         |                       +--|-------+--head complete
+ *   listener --accept--> NEW --head complete--> SERVING --keep-alive--> KEEPALIVE --idle--> ASLEEP
+ *                         |  (gate)               ^  |                      |                |
+ *                         |                       |  +--> QUEUED, WAITIO,   |                |
+ *                         |                       |  |    WRITING           |                |
+ *                         |                       +--|-------+--head complete----------------+
  *                         |                          +--> SUSPENDED
  *                         +--deadline, EOF--> LINGER --EOF, deadline--> FREE
  *
  * state      descriptor  conn_rec  armed for      deadline
  * FREE       -           -         -              -
- * NEW        open        no        read           RequestHeadTimeout
+ * NEW        open        TLS only  read           RequestHeadTimeout
  * SERVING    open        yes       -              - (the socket's timeout)
- * KEEPALIVE  open        yes       read           KeepAliveTimeout; once bytes of the
- *                                                 next head are in: RequestHeadTimeout
+ * KEEPALIVE  open        yes       read           KeepAliveHibernate or KeepAliveTimeout; once
+ *                                                 bytes of the next head are in: RequestHeadTimeout
+ * ASLEEP     open        no        read           KeepAliveTimeout; RequestHeadTimeout as above
+ * QUEUED     open        yes       write          Timeout (others are served first)
  * WAITIO     open        yes       read or write  Timeout
  * WRITING    open        yes       write or read  Timeout
  * SUSPENDED  open        yes       -              - (a module goes on with it)
@@ -51,6 +53,8 @@ typedef enum {
     MPMX_CONN_NEW,
     MPMX_CONN_SERVING,
     MPMX_CONN_KEEPALIVE,
+    MPMX_CONN_ASLEEP,
+    MPMX_CONN_QUEUED,
     MPMX_CONN_WAITIO,
     MPMX_CONN_WRITING,
     MPMX_CONN_SUSPENDED,
@@ -75,14 +79,18 @@ typedef union mpmx_peer {
 } mpmx_peer;
 
 struct mpmx_conn {
-    _Atomic uint64_t claim;      /* see conn.c                                        */
+    /* Neighbours in the table are in different threads' hands. */
+    _Alignas(MPMX_LINE) _Atomic uint64_t claim;  /* see conn.c                        */
     mpmx_deadline deadline;
     mpmx_work work;              /* when it goes to a worker without a report         */
     int fd;
     _Atomic unsigned char state; /* mpmx_conn_state; by the two functions below only  */
     unsigned char counted;       /* which mpmx_count it is in, + 1; 0: none           */
     unsigned gated : 1;          /* heads are collected by the gate                   */
-    unsigned tls : 1;            /* ... as TLS records                                */
+    unsigned tls : 1;            /* ... as TLS records, and once there is a conn_rec: */
+    unsigned inner : 1;          /*     inside TLS (tls_head.h)                       */
+    unsigned shaken : 1;         /* the TLS handshake is over                         */
+    unsigned ended : 1;          /* the last read was the end of the connection       */
     unsigned drained : 1;        /* the last read took all the kernel had             */
     unsigned head_late : 1;      /* RequestHeadTimeout has passed: reads time out     */
     unsigned notified : 1;       /* modules were told that it is suspended            */
@@ -91,7 +99,10 @@ struct mpmx_conn {
     unsigned proto_known : 1;    /* c's protocol was looked at                        */
     unsigned no_more : 1;        /* view.last_request, for after the conn_rec         */
     unsigned alone : 1;          /* its thread rests (crew.h) until it ends: not async */
+    unsigned cool : 1;           /* its pool's free memory is with a worker (pools.c) */
     unsigned dead : 1;           /* its pool was destroyed by a module                */
+    unsigned restless : 1;       /* does not sleep: see hibernate.c                   */
+    unsigned hurry : 1;          /* others need its descriptor (expiry.c)             */
     mpmx_poll_entry poll;
     mpmx_gate gate;
     int64_t head_due;            /* end of RequestHeadTimeout (0: no head begun) or of the
@@ -100,6 +111,9 @@ struct mpmx_conn {
     uint32_t buf_len, buf_size;
     const char *input;           /* received and not yet given to httpd: in buf or in */
     uint32_t input_len;          /* the scratch memory of the worker that serves it   */
+    _Atomic int64_t idle_since;  /* NEW: accepted; KEEPALIVE, ASLEEP: the last response
+                                    (coarse ms); 0: a head has begun, or it has to go   */
+    int keepalives;              /* c->keepalives, while it sleeps                     */
     mpmx_listener *listener;
     mpmx_peer peer;
     conn_rec *c;
@@ -124,6 +138,19 @@ static inline void mpmx_conn_set_state(mpmx_conn *conn, mpmx_conn_state state)
     atomic_store_explicit(&conn->state, (unsigned char)state, memory_order_relaxed);
 }
 
+#define MPMX_CONN_MAX (1 << 23)          /* descriptors from here on have no record */
+#define MPMX_CONN_CHUNK 256              /* records of one piece of the table       */
+
+static inline int64_t mpmx_conn_idle_since(const mpmx_conn *conn)
+{
+    return atomic_load_explicit(&conn->idle_since, memory_order_relaxed);
+}
+
+static inline void mpmx_conn_set_idle_since(mpmx_conn *conn, int64_t when)
+{
+    atomic_store_explicit(&conn->idle_since, when, memory_order_relaxed);
+}
+
 /* Prepares the table of records. By the child's main thread, before workers exist. */
 apr_status_t mpmx_conn_table_init(struct mpmx_child *child, apr_pool_t *pool);
 
@@ -134,6 +161,10 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
 /* Takes the connection that a report is about; NULL when the report is out of date.
  * On success the caller owns it. Any thread. */
 mpmx_conn *mpmx_conn_claim(struct mpmx_child *child, uint64_t token);
+
+/* Takes a parked connection that `wanted` says yes to, for another reason than a report. Nonzero if
+ * the caller owns it now. Any thread (housekeeper). */
+int mpmx_conn_claim_parked(mpmx_conn *conn, int (*wanted)(const mpmx_conn *conn, int64_t now), int64_t now);
 
 /* The owner goes on with it after a report. The connection is no longer the
  * caller's afterwards. Workers. */
@@ -147,13 +178,11 @@ void mpmx_conn_start(mpmx_worker *w, mpmx_conn *conn);
 void mpmx_conn_park(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsigned interest,
                     int64_t timeout_ms);
 
-/* Has the gate look at `len` bytes, the first of a head. Either they are to be served
- * now (returns nonzero, conn->input points to them) or they are copied to conn->buf,
- * and what follows is collected there. Owner. */
-int mpmx_conn_judge(mpmx_conn *conn, const char *bytes, uint32_t len);
-
 /* Parks it as NEW or KEEPALIVE until (more of) a head comes. Owner, as park. */
 void mpmx_conn_await_head(mpmx_worker *w, mpmx_conn *conn);
+
+/* Parks it as `state` until more of a head comes that has begun or is overdue. Owner, as park. */
+void mpmx_conn_await_rest(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state);
 
 /* Forgets what is buffered. Owner. */
 void mpmx_conn_drop_input(mpmx_conn *conn);
@@ -165,9 +194,8 @@ void mpmx_conn_retire(mpmx_worker *w, mpmx_conn *conn);
 /* mpmx_conn_retire() and close(2). Owner, worker. There must be no conn_rec. */
 void mpmx_conn_close(mpmx_worker *w, mpmx_conn *conn);
 
-/* Claims every connection that `wanted` says yes to and hands it to a worker, which
- * then treats its deadline as passed. Any thread (housekeeper). Returns how many. */
-int mpmx_conn_expire_all(struct mpmx_child *child, int (*wanted)(const mpmx_conn *conn, int64_t now));
+/* Waits for a head of which nothing has come. Any thread, as a hint; for certain the owner. */
+int mpmx_conn_is_idle(const mpmx_conn *conn);
 
 /* Shuts the sockets of all connections that are being served, so that whoever waits on one
  * comes back. For a forced end only: it does not care whose descriptor it is by now. */
@@ -177,8 +205,5 @@ void mpmx_conn_shut_all(struct mpmx_child *child);
 void mpmx_conn_count(mpmx_worker *w, mpmx_conn *conn, int which);
 
 #define MPMX_COUNT_NONE (-1)
-
-/* For mpmx_wheel_advance(); the baton is the child. */
-int64_t mpmx_conn_visit(mpmx_deadline *deadline, int64_t now, void *baton);
 
 #endif

@@ -25,9 +25,11 @@ mpmx_worker *mpmx_crew_self(void)
 
 void mpmx_crew_init(mpmx_crew *crew, int size, apr_pool_t *pool)
 {
+    apr_size_t bytes = ((apr_size_t)size + 1) * sizeof *crew->worker;
+    uintptr_t memory = (uintptr_t)apr_pcalloc(pool, bytes + MPMX_LINE - 1);
     int i;
 
-    crew->worker = apr_pcalloc(pool, ((apr_size_t)size + 1) * sizeof *crew->worker);
+    crew->worker = (mpmx_worker *)((memory + MPMX_LINE - 1) & ~(uintptr_t)(MPMX_LINE - 1));
     crew->size = size;
     crew->nobody = &crew->worker[size];
     crew->nobody->child = crew->child;
@@ -138,6 +140,18 @@ static int take_report(mpmx_worker *w, mpmx_poll_event *event)
     }
 }
 
+/* Reports to take in one call, if nobody else waits: who takes many would make the rest wait
+ * for him. So he would if he blocks, as others do now or did lately; and where nobody looks
+ * after him as long as another one is in the poller. */
+static int batch_size(mpmx_crew *crew)
+{
+    int allowed = atomic_load_explicit(&crew->allowed, memory_order_relaxed);
+
+    if (crew->announced || allowed > atomic_load_explicit(&crew->base, memory_order_relaxed))
+        return 1;
+    return allowed > 1 ? SHARED_BATCH : MPMX_BATCH;
+}
+
 /* Waits on the poller and fills the (empty) batch. */
 static void await_report(mpmx_crew *crew, mpmx_worker *w)
 {
@@ -145,11 +159,7 @@ static void await_report(mpmx_crew *crew, mpmx_worker *w)
     uint64_t filled = atomic_load_explicit(&w->filled, memory_order_relaxed);
     int i, n, max;
 
-    /* Who takes many while another one waits would make the rest wait for him; so he would where
-     * nobody looks after him as long as another one is in the poller. */
-    max = atomic_fetch_add(&crew->waiting, 1) > 0 || crew->announced ? 1
-        : atomic_load_explicit(&crew->allowed, memory_order_relaxed) > 1 ? SHARED_BATCH
-        : MPMX_BATCH;
+    max = atomic_fetch_add(&crew->waiting, 1) > 0 ? 1 : batch_size(crew);
     if (atomic_load(&crew->work_count) > 0 || atomic_load(&crew->leaving)) {
         atomic_fetch_sub(&crew->waiting, 1);
         return;
@@ -387,6 +397,7 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
     if (asleep == 1 && w->suspect_serial != serial) {
         w->suspect_serial = serial;      /* a lock, a page: look again in a moment */
         crew->interval_us = MPMX_TICK_SOON_US;
+        crew->suspects++;
         return 0;
     }
     if ((asleep == 0 && elapsed < LONG_US) || (asleep < 0 && elapsed < UNKNOWN_US)) {
@@ -428,6 +439,15 @@ static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly
     return 1;
 }
 
+/* Nobody waits for reports, and all who should be computing are asleep. Even if they are only for
+ * a moment: with a core idle, nothing is lost by one more that runs. Not where waits are announced:
+ * there, nobody would look again while that one is in the poller. */
+static int is_stuck(mpmx_crew *crew)
+{
+    return !crew->announced && crew->suspects > 0 && atomic_load(&crew->waiting) == 0
+        && crew->suspects >= atomic_load(&crew->running) - atomic_load(&crew->blocked);
+}
+
 static int allowed_now(mpmx_crew *crew, int newly)
 {
     int allowed;
@@ -435,7 +455,8 @@ static int allowed_now(mpmx_crew *crew, int newly)
     crew->spare_x16 -= crew->spare_x16 / 24 + (crew->spare_x16 > 0);
     if (crew->spare_x16 < newly * 16)
         crew->spare_x16 = newly * 16;
-    allowed = atomic_load(&crew->base) + atomic_load(&crew->blocked) + (crew->spare_x16 + 8) / 16;
+    allowed = atomic_load(&crew->base) + atomic_load(&crew->blocked) + (crew->spare_x16 + 8) / 16
+            + is_stuck(crew);
     return allowed < 1 ? 1 : allowed > crew->size ? crew->size : allowed;
 }
 
@@ -443,6 +464,7 @@ static int watch_all(mpmx_crew *crew, int64_t now, int *newly)
 {
     int i, serving = 0;
 
+    crew->suspects = 0;
     for (i = 0; i < crew->size; i++) {
         mpmx_worker *w = &crew->worker[i];
 

@@ -55,6 +55,7 @@ struct mpmx_work {
 #define MPMX_BATCH   32          /* reports taken from the poller in one call         */
 #define MPMX_SCRATCH 20480       /* bytes a worker can receive before it needs memory */
 #define MPMX_SPARE_POOLS 8
+#define MPMX_LINE    64          /* cache line; where it is longer, that costs some sharing */
 
 enum { MPMX_COUNT_CONNECTIONS, MPMX_COUNT_KEEPALIVE, MPMX_COUNT_WRITING, MPMX_COUNT_LINGER,
        MPMX_COUNT_SUSPENDED, MPMX_COUNT_WAITIO, MPMX_COUNT_GATED, MPMX_COUNTS };
@@ -62,9 +63,11 @@ enum { MPMX_COUNT_CONNECTIONS, MPMX_COUNT_KEEPALIVE, MPMX_COUNT_WRITING, MPMX_CO
 typedef enum { MPMX_W_STANDBY, MPMX_W_POLLING, MPMX_W_SERVING, MPMX_W_RESTING, MPMX_W_GONE
 } mpmx_worker_state;
 
+/* Each part begins on a cache line of its own (MPMX_LINE), because different threads write them,
+ * and so does each worker: neighbours in the array would else disturb each other. */
 struct mpmx_worker {
     /* --- written by this thread; the housekeeper only reads ----------------- */
-    _Atomic unsigned serial;             /* odd: serving; changes with each report   */
+    _Alignas(MPMX_LINE) _Atomic unsigned serial;             /* odd: serving; changes with each report   */
     _Atomic int state;                   /* mpmx_worker_state                        */
     _Atomic int count[MPMX_COUNTS];      /* this thread's share of the child's sums  */
     int slot;                            /* thread slot in the scoreboard            */
@@ -79,18 +82,19 @@ struct mpmx_worker {
     struct mpmx_callback *held;          /* timers registered while serving (6.7)    */
     apr_pool_t *spare_pool[MPMX_SPARE_POOLS];
     int spare_pools;
+    apr_allocator_t *blocks;             /* memory for the next request, see pools.c */
     char *scratch;
     /* --- shared with the housekeeper ---------------------------------------- */
     _Atomic int blocked;                 /* counted in crew->blocked                 */
     _Atomic int64_t idle;                /* see recall.c                             */
     /* --- the housekeeper's ---------------------------------------------------- */
-    unsigned seen_serial;
+    _Alignas(MPMX_LINE) unsigned seen_serial;
     unsigned suspect_serial;             /* was asleep in that one at the last look  */
     int64_t seen_since_us;
     int state_fd;                        /* see threadstate.h                        */
     _Atomic int tid;
     /* --- standing by, under crew->lock --------------------------------------- */
-    mpmx_worker *below;                  /* next on the stack                        */
+    _Alignas(MPMX_LINE) mpmx_worker *below;                  /* next on the stack                        */
     int released;
     pthread_cond_t release;
 };
@@ -117,16 +121,18 @@ struct mpmx_crew {
     _Atomic int tick_wanted;             /* 0: the housekeeper sleeps, kick it       */
     _Atomic int all_taken;               /* announced: nobody is there for reports   */
     int spare_x16;                       /* housekeeper's                            */
+    int suspects;                        /* asleep in this tick for the first time    */
     int idle_ticks;
     unsigned ticks;
     int interval_us;                     /* until the next tick                      */
     /* Changed by every worker around every wait: apart from what all only read. */
-    _Alignas(64) _Atomic int waiting;    /* in mpmx_poller_wait()                    */
-    _Alignas(64) pthread_mutex_t lock;   /* the stack of those who stand by, `work`  */
+    _Alignas(MPMX_LINE) _Atomic int waiting;    /* in mpmx_poller_wait()                    */
+    _Alignas(MPMX_LINE) pthread_mutex_t lock;   /* the stack of those who stand by, `work`  */
     mpmx_worker *standby;                /* last in, first out: warm caches          */
     _Atomic int standing;                /* how many                                 */
     mpmx_work *work_first, **work_last;
-    _Atomic int work_count;
+    /* Looked at by all before every wait, changed with the list only. */
+    _Alignas(MPMX_LINE) _Atomic int work_count;
 };
 
 /* Prepares the crew (no threads yet): crew->child, poller and the functions are

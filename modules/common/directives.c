@@ -20,6 +20,8 @@
 #define FACTOR_MAX     1000000
 #define HEAD_DEFAULT   20
 #define HEAD_MAX       3600
+#define SLEEP_DEFAULT  1
+#define SLEEP_MAX      3600
 #define TIMEOUT_MAX    (INT_MAX / 1000)
 
 typedef struct setting {
@@ -144,6 +146,21 @@ const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *a
     return NULL;
 }
 
+const char *mpmx_set_hibernate(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    const char *range = apr_psprintf(cmd->pool, "off or a number of seconds from 1 to %d", SLEEP_MAX);
+    const char *err = not_here(cmd, arg, range);
+    int value = 0;
+
+    (void)dummy;
+    if (err)
+        return err;
+    if (strcasecmp(arg, "off") && (!parse(arg, &value) || value < 1 || value > SLEEP_MAX))
+        return bad(cmd, arg, range);
+    mpmx.conf.hibernate_ms = value * 1000;
+    return NULL;
+}
+
 void mpmx_directives_reset(mpmx_config *conf)
 {
     const mpmx_policy *policy = &mpmx_this_policy;
@@ -157,6 +174,7 @@ void mpmx_directives_reset(mpmx_config *conf)
     conf->max_request_workers = policy->server_limit * policy->threads_per_child;
     conf->worker_factor16 = FACTOR_DEFAULT * FACTOR_SCALE;
     conf->head_timeout = HEAD_DEFAULT;
+    conf->hibernate_ms = SLEEP_DEFAULT * 1000;
     conf->old_names = 0;
 }
 

@@ -19,6 +19,7 @@ const char *mpmx_set_number(cmd_parms *cmd, void *dummy, const char *arg);
 /* As mpmx_set_number, for the setting of that name. */
 const char *mpmx_set_named(cmd_parms *cmd, const char *name, const char *arg);
 const char *mpmx_set_factor(cmd_parms *cmd, void *dummy, const char *arg);
+const char *mpmx_set_hibernate(cmd_parms *cmd, void *dummy, const char *arg);
 const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *arg);
 
 /* For the processes of event and worker. */
@@ -49,6 +50,8 @@ const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *a
     AP_INIT_TAKE1("GracefulShutdownTimeout", mpmx_set_shutdown_timeout, NULL, RSRC_CONF, \
                   "Seconds that a graceful stop may take (0: no limit)"), \
     AP_INIT_TAKE1("RequestHeadTimeout", mpmx_set_number, NULL, RSRC_CONF, \
-                  "Seconds that a client may take for a complete request head")
+                  "Seconds that a client may take for a complete request head"), \
+    AP_INIT_TAKE1("KeepAliveHibernate", mpmx_set_hibernate, NULL, RSRC_CONF, \
+                  "Seconds after which an idle keep-alive connection gives its memory back, or off")
 
 #endif

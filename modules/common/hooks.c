@@ -9,6 +9,7 @@
 #include "scoreboard.h"
 #include "serve.h"
 #include "suspend.h"
+#include "tls_head.h"
 #include "unix/process.h"
 
 #include <fcntl.h>
@@ -238,6 +239,7 @@ void mpmx_register_hooks(apr_pool_t *pool)
     ap_hook_mpm_query(query, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_mpm_get_name(get_name, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_network_bucket(mpmx_netbucket_insert, NULL, NULL, APR_HOOK_MIDDLE);
+    mpmx_tls_head_register();
     ap_hook_post_read_request(mpmx_view_post_read, NULL, NULL, APR_HOOK_MIDDLE);
     if (mpmx_this_policy.async) {
         ap_hook_mpm_register_timed_callback(mpmx_timed_callback, NULL, NULL, APR_HOOK_MIDDLE);

@@ -12,9 +12,12 @@
 #include "compat.h"
 #include "cores.h"
 #include "linger.h"
+#include "expiry.h"
+#include "hibernate.h"
 #include "log.h"
 #include "recall.h"
 #include "scoreboard.h"
+#include "share.h"
 #include "suspend.h"
 
 #include <errno.h>
@@ -125,7 +128,7 @@ static int is_idle(const mpmx_conn *conn, int64_t now)
 
     if (state == MPMX_CONN_LINGER)       /* at the end, two seconds must do */
         return now >= conn->head_due - LINGER_MS + LINGER_SHORT_MS;
-    return (state == MPMX_CONN_KEEPALIVE || state == MPMX_CONN_NEW) && !conn->buf_len;
+    return mpmx_conn_is_idle(conn);
 }
 
 static int is_any(const mpmx_conn *conn, int64_t now)
@@ -175,7 +178,7 @@ static void draw_consequences(mpmx_child *child)
         child->told_stopping = 1;
         child->drain_since = mpmx_clock_coarse_ms();
         mpmx_conn_shut_all(child);
-        mpmx_conn_expire_all(child, is_any);
+        mpmx_expiry_all(child, is_any);
     }
     child->acted = phase;
 }
@@ -248,17 +251,18 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
     check_generation(child, now);
     draw_consequences(child);
     mpmx_callbacks_submit_due(child);
-    mpmx_wheel_advance(&child->wheel, now, mpmx_conn_visit, child);
+    mpmx_wheel_advance(&child->wheel, now, mpmx_expiry_visit, child);
     if (atomic_load(&child->paused) & MPMX_PAUSE_SHED) {
         if (now >= atomic_load(&child->shed_until))
             mpmx_listeners_try_again(child);
         until = atomic_load(&child->shed_until);
     }
+    mpmx_share_go_on(child, now, &until);
     if (atomic_load_explicit(&child->crew.work_count, memory_order_relaxed) > 0)
         atomic_store(&child->crew.tick_wanted, 1);       /* somebody must take it */
     if (child->acted == MPMX_PHASE_ENDING) {
         /* Again and again: one that was being served may have been parked after a look. */
-        mpmx_conn_expire_all(child, is_idle);
+        mpmx_expiry_all(child, is_idle);
         until = now + ENDING_MS;
     }
     if (child->suspended) {
@@ -269,6 +273,7 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
         *missing = mpmx_crew_start(&child->crew, pruntime);
         until = until < now + THREADS_MS ? until : now + THREADS_MS;
     }
+    mpmx_hibernate_give_back(child, now, &until);
     next = mpmx_wheel_next(&child->wheel);
     return next < until ? next : until;
 }

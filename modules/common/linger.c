@@ -7,30 +7,13 @@
 
 #include <errno.h>
 #include <unistd.h>
+#include <sys/socket.h>
 #include "apr_portable.h"
 #include "http_connection.h"
 #include "http_core.h"
 
 #define FLUSH_US    (2 * APR_USEC_PER_SEC)   /* for the last bytes and the goodbye */
 #define DRAIN_READS 8                        /* per report: 160 KB, then others' turn */
-
-/* Gives conn_rec and pool back and keeps the descriptor. */
-static void release(mpmx_worker *w, mpmx_conn *conn)
-{
-    apr_os_sock_t none = -1;
-    apr_pool_t *pool = conn->pool;
-
-    /* The socket's cleanup would close it. */
-    apr_os_sock_put(&conn->sock, &none, pool);
-    conn->closing = 1;
-    conn->notified = 0;
-    mpmx_pool_give(w, pool);
-    conn->c = NULL;
-    conn->pool = NULL;
-    conn->sock = NULL;
-    conn->view.r = NULL;
-    mpmx_conn_drop_input(conn);
-}
 
 /* A module has taken the socket (it set the connection's socket to NULL): it closes it,
  * or the pool does. */
@@ -71,7 +54,8 @@ static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
     at_once = say_goodbye(w, conn, &is_short);
     /* TLS has a goodbye of its own to come, and so may a protocol that we do not know. */
     conn->no_more = conn->view.last_request && conn->gated && !conn->tls;
-    release(w, conn);
+    mpmx_pool_give(w, mpmx_serve_strip(conn));
+    mpmx_conn_drop_input(conn);
     if (at_once || gone || mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING) {
         mpmx_conn_close(w, conn);
         return;
@@ -88,6 +72,16 @@ void mpmx_linger_start(mpmx_worker *w, mpmx_conn *conn)
 void mpmx_linger_gone(mpmx_worker *w, mpmx_conn *conn)
 {
     end(w, conn, 1);
+}
+
+void mpmx_linger_asleep(mpmx_worker *w, mpmx_conn *conn)
+{
+    conn->linger_short = 1;
+    conn->no_more = 0;
+    if (shutdown(conn->fd, SHUT_WR) < 0)
+        mpmx_conn_close(w, conn);
+    else
+        mpmx_linger_drain(w, conn);
 }
 
 /* How long to wait for more. Where the MPM is not async, httpd takes two seconds of silence for

@@ -21,6 +21,9 @@
  * no longer the caller's afterwards. */
 void mpmx_linger_start(mpmx_worker *w, mpmx_conn *conn);
 
+/* The same for one that is asleep: there is no conn_rec, and the client has had its time. */
+void mpmx_linger_asleep(mpmx_worker *w, mpmx_conn *conn);
+
 /* As mpmx_linger_start(), for a client that has closed its side already. */
 void mpmx_linger_gone(mpmx_worker *w, mpmx_conn *conn);
 

@@ -4,7 +4,9 @@
 #include "child.h"
 #include "clock.h"
 #include "conn.h"
+#include "expiry.h"
 #include "log.h"
+#include "share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +23,10 @@
 #define ACCEPT_LAST    64        /* per socket, when leaving                              */
 #define SHED_MS       100        /* pause after running out of descriptors or memory     */
 #define SHED_LOG_MS 60000
+#define ROOM_MS        10        /* between two times of closing idle ones near the limit   */
 #define FAIR_MARGIN    16
 #define CREDIT         32
+#define ASK             4        /* connections between two looks at the others' share      */
 #define QUEUE_UP        8        /* connections between two turns at the queue's end     */
 #define REMIND         64        /* connections beyond MaxConnectionsPerChild until the
                                     parent is told again                                */
@@ -82,12 +86,13 @@ mpmx_listener *mpmx_listener_of(mpmx_child *child, uint64_t token)
 
 /* --- pausing -------------------------------------------------------------------- */
 
-static void publish(mpmx_child *child, int not_accepting)
+/* For mod_status and the other children. A pause of some milliseconds is not worth a word. */
+static void publish(mpmx_child *child)
 {
     process_score *ps = ap_get_scoreboard_process(child->slot);
 
     if (ps)
-        ps->not_accepting = (char)not_accepting;
+        ps->not_accepting = (atomic_load(&child->paused) & ~MPMX_PAUSE_SHARE) != 0;
 }
 
 void mpmx_listeners_pause(mpmx_child *child, int reason)
@@ -95,11 +100,10 @@ void mpmx_listeners_pause(mpmx_child *child, int reason)
     int i;
 
     pthread_mutex_lock(&child->listen_lock);
-    if (!atomic_fetch_or(&child->paused, reason)) {
+    if (!atomic_fetch_or(&child->paused, reason))
         for (i = 0; i < child->listeners; i++)
             mpmx_poller_unlisten(child->poller, &child->listener[i].poll, child->listener[i].fd);
-        publish(child, 1);
-    }
+    publish(child);
     pthread_mutex_unlock(&child->listen_lock);
 }
 
@@ -110,7 +114,6 @@ void mpmx_listeners_go_on(mpmx_child *child, int reason)
     pthread_mutex_lock(&child->listen_lock);
     if ((atomic_load(&child->paused) & reason)
         && (atomic_fetch_and(&child->paused, ~reason) & ~reason) == 0) {
-        publish(child, 0);
         for (i = 0; i < child->listeners; i++) {
             mpmx_listener *l = &child->listener[i];
             apr_status_t rv = mpmx_poller_listen(child->poller, &l->poll, l->fd,
@@ -120,6 +123,7 @@ void mpmx_listeners_go_on(mpmx_child *child, int reason)
                              "cannot accept on %pI in this child", l->rec->bind_addr);
         }
     }
+    publish(child);
     pthread_mutex_unlock(&child->listen_lock);
 }
 
@@ -166,26 +170,16 @@ static int have_room(mpmx_child *child)
     return free_now > 0;
 }
 
-static int is_idle(const mpmx_conn *conn, int64_t now)
+/* Is it time again to log something of which one line a minute says enough? */
+static int may_log(_Atomic int64_t *last, int64_t now)
 {
-    (void)now;
-    return mpmx_conn_get_state(conn) == MPMX_CONN_KEEPALIVE && !conn->buf_len;
+    int64_t then = atomic_load(last);
+
+    return (!then || now - then >= SHED_LOG_MS) && atomic_compare_exchange_strong(last, &then, now);
 }
 
-/* Half of its KeepAliveTimeout is over. */
-static int is_long_idle(const mpmx_conn *conn, int64_t now)
-{
-    return is_idle(conn, now) && atomic_load(&conn->deadline.due) - now < conn->view.keepalive_ms / 2;
-}
-
-/* Idle connections give what they have to new ones, those first that are idle for long. */
-static void make_room(mpmx_child *child)
-{
-    if (!mpmx_conn_expire_all(child, is_long_idle))
-        mpmx_conn_expire_all(child, is_idle);
-}
-
-/* Out of descriptors or memory: the child lives on and tries again after a pause. */
+/* Out of descriptors or memory: the child lives on and tries again after a pause. Connections
+ * that are idle the longest give what they have to new ones. */
 static void shed(mpmx_child *child, int error)
 {
     int64_t now = mpmx_clock_coarse_ms();
@@ -193,18 +187,37 @@ static void shed(mpmx_child *child, int error)
     atomic_store(&child->shed_until, now + SHED_MS);
     mpmx_listeners_pause(child, MPMX_PAUSE_SHED);
     mpmx_child_say(child, MPMX_SAY_FULL);
-    make_room(child);
-    pthread_mutex_lock(&child->listen_lock);
-    if (!child->shed_logged || now - child->shed_logged >= SHED_LOG_MS) {
-        child->shed_logged = now;
+    mpmx_expiry_idlest(child);
+    if (may_log(&child->shed_logged, now))
         ap_log_error(APLOG_MARK, APLOG_ERR, error, child->server, APLOGNO(02179)
                      "cannot accept connections for lack of resources (%d open); trying again "
                      "every %d ms. Consider raising the limit of open files (ulimit -n) or "
                      "lowering MaxRequestWorkers", mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS),
                      SHED_MS);
-    }
-    pthread_mutex_unlock(&child->listen_lock);
     mpmx_child_awake_at(child, now + SHED_MS);
+}
+
+/* accept(2) gives the lowest number that is free: a high one says that handlers will soon find no
+ * descriptor for the files they serve. While idle connections can be closed for it, everybody is
+ * let in. */
+static void near_limit(mpmx_child *child, int fd)
+{
+    int64_t now = mpmx_clock_coarse_ms(), last = atomic_load(&child->room_made);
+    int n;
+
+    if (fd >= child->fd_high + child->fd_spare / 2) {
+        shed(child, EMFILE);
+        return;
+    }
+    if (now - last < ROOM_MS || !atomic_compare_exchange_strong(&child->room_made, &last, now))
+        return;                          /* those that were told to go are about to */
+    if (!(n = mpmx_expiry_idlest(child)))
+        shed(child, EMFILE);
+    else if (may_log(&child->room_logged, now))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
+                     "%d connections are open, which is near the limit of open files: closing those "
+                     "that are idle the longest (%d now) so that new ones can come. Consider raising "
+                     "the limit (ulimit -n)", mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS), n);
 }
 
 void mpmx_listeners_try_again(mpmx_child *child)
@@ -217,7 +230,7 @@ void mpmx_listeners_try_again(mpmx_child *child)
         mpmx_listeners_go_on(child, MPMX_PAUSE_SHED);
         return;
     }
-    make_room(child);
+    mpmx_expiry_idlest(child);
     atomic_store(&child->shed_until, mpmx_clock_coarse_ms() + SHED_MS);
 }
 
@@ -258,10 +271,8 @@ static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l)
     if (fd >= 0) {
         conn = mpmx_conn_open(w, fd, l, &peer);
         error = ENOMEM;
-        /* accept(2) gives the lowest number that is free: a high one says that handlers
-         * will soon find no descriptor for the files they serve. */
         if (conn && fd >= child->fd_high)
-            shed(child, EMFILE);
+            near_limit(child, fd);
     }
     atomic_fetch_sub(&child->accepting, 1);
     errno = error;
@@ -373,7 +384,7 @@ static void count_accepted(mpmx_child *child, mpmx_listener *l)
 {
     unsigned n = atomic_fetch_add_explicit(&child->accepted, 1, memory_order_relaxed) + 1;
 
-    if (n % QUEUE_UP == 0)
+    if (n % ASK == 0 && !mpmx_share_leave(child) && n % QUEUE_UP == 0)
         queue_up(child, l);
     /* Not the end yet: it may be the only one that accepts. The parent sees to another. */
     if (child->max_accepted > 0 && n >= (unsigned)child->max_accepted

@@ -37,6 +37,7 @@ apr_status_t mpmx_listeners_init(struct mpmx_child *child, ap_listen_rec *bucket
 #define MPMX_PAUSE_SHED     2    /* out of descriptors or memory                      */
 #define MPMX_PAUSE_FULL     4    /* AsyncRequestWorkerFactor reached                  */
 #define MPMX_PAUSE_STOP     8    /* the child is ending                               */
+#define MPMX_PAUSE_SHARE   16    /* it has more than its share (share.c)              */
 void mpmx_listeners_pause(struct mpmx_child *child, int reason);
 void mpmx_listeners_go_on(struct mpmx_child *child, int reason);
 

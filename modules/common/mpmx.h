@@ -56,6 +56,7 @@ typedef struct mpmx_config {
     int children_limit;          /* derived: how many live children at most          */
     int worker_factor16;         /* AsyncRequestWorkerFactor x 16                    */
     int head_timeout;            /* RequestHeadTimeout, seconds                      */
+    int hibernate_ms;            /* KeepAliveHibernate; 0: off                       */
     unsigned old_names;          /* which names of httpd 2.2 were used, see
                                     old_names.c                                      */
 } mpmx_config;
@@ -74,6 +75,8 @@ typedef struct mpmx_server {
     mpmx_bucket *buckets;
     int num_buckets;
     int one_process;
+    int no_sleep;                /* a module may keep something on connections and not
+                                    show it: nobody sleeps (hibernate.c)             */
     pid_t parent;                /* in a child: who forked it                        */
     struct mpmx_child *child;    /* in a child: itself; NULL in the parent           */
 } mpmx_server;

@@ -1,6 +1,7 @@
 /* See netbucket.h. */
 #include "netbucket.h"
 #include "compat.h"
+#include "head.h"
 #include "log.h"
 #include "recall.h"
 #include "serve.h"
@@ -132,6 +133,7 @@ static apr_status_t receive(mpmx_conn *conn, char *buf, apr_size_t *len, apr_rea
         n = recv(conn->fd, buf, room, 0);
         if (n >= 0) {
             conn->drained = n > 0 && (apr_size_t)n < room;
+            conn->ended = n == 0;
             *len = (apr_size_t)n;
             return APR_SUCCESS;
         }
@@ -263,7 +265,7 @@ int mpmx_netbucket_reclaim(mpmx_worker *w, mpmx_conn *conn)
     /* Only what is no whole head may be taken out: everything else stays, in its order,
      * where core will look for it. */
     got = peek_or_take(conn, f, AP_MODE_SPECULATIVE, w->scratch, MPMX_SCRATCH);
-    if (!got || mpmx_conn_judge(conn, w->scratch, (uint32_t)got)) {
+    if (!got || mpmx_head_judge(conn, w->scratch, (uint32_t)got)) {
         conn->input = NULL;
         conn->input_len = 0;
         return 1;

@@ -2,11 +2,10 @@
 #ifndef MPMX_SCHEDULE_H
 #define MPMX_SCHEDULE_H
 
-/* For threads that wait for their own clients and are woken by the kernel, many of them at
- * a time (the MPM is not async): the calling thread, when woken, is to wait for its turn
- * and not to interrupt the one that is running, which is most likely another worker in the
- * middle of a request.  docs/internals/crew.md has what that saves.  Has no effect where
- * the system cannot, or where the administrator has chosen a scheduling class. */
+/* For worker threads: the calling thread, when woken, is to wait for its turn and not to
+ * interrupt the one that is running, which is most likely another worker in the middle of a
+ * request.  docs/internals/crew.md has what that saves.  Has no effect where the system
+ * cannot, or where the administrator has chosen a scheduling class. */
 void mpmx_schedule_in_turn(void);
 
 #endif

@@ -135,6 +135,13 @@ void mpmx_scoreboard_publish(mpmx_child *child)
 #endif
 }
 
+int mpmx_scoreboard_connections(int slot)
+{
+    process_score *ps = ap_get_scoreboard_process(slot);
+
+    return ps ? (int)ps->connections : 0;
+}
+
 int mpmx_scoreboard_fair_share(int *children)
 {
     int i, n = 0, sum = 0;
@@ -142,7 +149,7 @@ int mpmx_scoreboard_fair_share(int *children)
     for (i = 0; i < mpmx_scoreboard_slots(mpmx.conf.server_limit); i++) {
         process_score *ps = ap_get_scoreboard_process(i);
 
-        if (ps && ps->pid && !ps->quiescing) {
+        if (ps && ps->pid && !ps->quiescing && !ps->not_accepting) {
             n++;
             sum += (int)ps->connections;
         }

@@ -28,10 +28,14 @@ void mpmx_scoreboard_worker_start(mpmx_worker *w);
 void mpmx_scoreboard_worker_ready(mpmx_worker *w);
 void mpmx_scoreboard_worker_end(mpmx_worker *w);
 
-/* Writes the child's counters. Housekeeper. */
+/* Writes the child's counters. Any of its threads. */
 void mpmx_scoreboard_publish(mpmx_child *child);
 
-/* Average number of connections of the server's living children. Any process. */
+/* Connections of a slot's process as it has said last. Any process. */
+int mpmx_scoreboard_connections(int slot);
+
+/* Average number of connections of the server's children that accept; 0 if there is just one.
+ * Any process. */
 int mpmx_scoreboard_fair_share(int *children);
 
 /* Has another living child of this generation an idle thread, as far as they say? Housekeeper. */

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "netbucket.h"
 #include "suspend.h"
+#include "tls_head.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +106,8 @@ static int begin(mpmx_worker *w, mpmx_conn *conn)
     if (!conn->pool || make_socket(conn, conn->pool) != APR_SUCCESS)
         goto failed;
     conn->bb = NULL;
+    if (conn->tls)
+        conn->gated = 0;                 /* from now on what is inside is judged */
     ap_create_sb_handle(&conn->sbh, conn->pool, child->slot, w->slot);
     buckets = apr_bucket_alloc_create(conn->pool);
     c = ap_run_create_connection(conn->pool, child->server, conn->sock, w->connection_id,
@@ -113,6 +116,10 @@ static int begin(mpmx_worker *w, mpmx_conn *conn)
         goto failed;
     conn->c = c;
     c->current_thread = w->thread;
+    if (conn->keepalives) {              /* it has slept, and modules are not to notice */
+        c->keepalives = conn->keepalives;
+        c->keepalive = AP_CONN_KEEPALIVE;
+    }
     memset(&conn->view, 0, sizeof conn->view);
     conn->view.conn = conn;
     conn->view.cs.state = MPMX_CS_PROCESSING;
@@ -159,8 +166,10 @@ failed:
 /* Tells modules that nobody runs the connection now. To be called before parking. */
 static void pause_modules(mpmx_conn *conn)
 {
-    conn->notified = 1;
-    ap_run_suspend_connection(conn->c, conn->view.r);
+    if (mpmx_this_policy.async) {        /* with others a connection keeps its thread, for all they know */
+        conn->notified = 1;
+        ap_run_suspend_connection(conn->c, conn->view.r);
+    }
     conn->c->sbh = NULL;
 }
 
@@ -170,6 +179,10 @@ static void go_on(mpmx_worker *w, mpmx_conn *conn)
 
     mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
     mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
+    if (conn->cool) {
+        conn->cool = 0;
+        mpmx_pool_warm(w, conn->pool);
+    }
     ap_update_sb_handle(conn->sbh, mpmx_child_of(w)->slot, w->slot);
     c->sbh = conn->sbh;
     c->current_thread = w->thread;
@@ -210,18 +223,37 @@ static void park_io(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsi
     mpmx_conn_park(w, conn, state, interest, conn->view.timeout_ms);
 }
 
+/* HTTP/2 by prior knowledge begins like HTTP/1 and switches nothing. */
+static void know_protocol(mpmx_conn *conn)
+{
+    if (conn->proto_known || !(conn->gated || conn->inner))
+        return;
+    conn->proto_known = 1;
+    if (strcmp(ap_get_protocol(conn->c), AP_PROTOCOL_HTTP1))
+        conn->gated = conn->inner = 0;
+}
+
 static void park_idle(mpmx_worker *w, mpmx_conn *conn)
 {
-    if (conn->gated && !conn->proto_known) {
-        /* HTTP/2 by prior knowledge begins like HTTP/1 and switches nothing. */
-        conn->proto_known = 1;
-        if (strcmp(ap_get_protocol(conn->c), AP_PROTOCOL_HTTP1))
-            conn->gated = 0;
-    }
     conn->view.cs.state = MPMX_CS_KEEPALIVE;
     conn->view.cs.sense = CONN_SENSE_DEFAULT;
     pause_modules(conn);
+    /* Of other protocols' pools we do not know that nobody uses them meanwhile. */
+    if (conn->gated || !strcmp(ap_get_protocol(conn->c), AP_PROTOCOL_HTTP1)) {
+        mpmx_pool_cool(w, conn->pool);
+        conn->cool = 1;
+    }
     mpmx_conn_await_head(w, conn);
+}
+
+/* In the middle of a TLS handshake, or of a head inside TLS. */
+static void park_head(mpmx_worker *w, mpmx_conn *conn)
+{
+    conn->view.cs.state = MPMX_CS_KEEPALIVE;
+    conn->view.cs.sense = CONN_SENSE_DEFAULT;
+    conn->c->data_in_input_filters = 0;
+    pause_modules(conn);
+    mpmx_conn_await_rest(w, conn, conn->c->keepalives ? MPMX_CONN_KEEPALIVE : MPMX_CONN_NEW);
 }
 
 apr_status_t mpmx_serve_flush(conn_rec *c)
@@ -257,6 +289,7 @@ static mpmx_next after_write(mpmx_worker *w, mpmx_conn *conn)
         mpmx_linger_start(w, conn);
         return NEXT_NONE;
     }
+    know_protocol(conn);
     if (c->data_in_input_filters) {
         if (mpmx_netbucket_reclaim(w, conn))
             return NEXT_PROCESS;
@@ -270,8 +303,6 @@ static mpmx_next after_write(mpmx_worker *w, mpmx_conn *conn)
         mpmx_linger_start(w, conn);
         return NEXT_NONE;
     }
-    if (conn->tls)
-        conn->gated = 0;                 /* records may be cut anywhere from now on */
     park_idle(w, conn);
     return NEXT_NONE;
 }
@@ -299,8 +330,6 @@ static mpmx_next after_process(mpmx_worker *w, mpmx_conn *conn, int rc)
     return NEXT_NONE;
 }
 
-static void later(mpmx_worker *w, mpmx_work *work);
-
 static void process(mpmx_worker *w, mpmx_conn *conn)
 {
     int rounds;
@@ -313,8 +342,14 @@ static void process(mpmx_worker *w, mpmx_conn *conn)
             mpmx_linger_start(w, conn);
             return;
         }
+        if (mpmx_tls_head_waits(conn)) {
+            park_head(w, conn);
+            return;
+        }
         conn->view.cs.state = MPMX_CS_PROCESSING;
         conn->head_due = 0;
+        conn->restless = conn->hurry = 0;
+        mpmx_conn_set_idle_since(conn, 0);
         mpmx_gate_reset(&conn->gate);
         rc = ap_run_process_connection(conn->c);
         mpmx_netbucket_keep(conn);
@@ -324,16 +359,10 @@ static void process(mpmx_worker *w, mpmx_conn *conn)
         if (next == NEXT_LATER)
             break;
     }
-    /* Fairness: a client that pipelines without end does not keep the thread. */
+    /* Fairness: a client that pipelines without end does not keep the thread. It queues up behind
+     * all that is ready, by waiting for what is there, or will be when it has read its responses. */
     mpmx_netbucket_keep(conn);
-    pause_modules(conn);
-    conn->work.run = later;
-    mpmx_crew_submit(&mpmx_child_of(w)->crew, &conn->work);
-}
-
-static void later(mpmx_worker *w, mpmx_work *work)
-{
-    mpmx_serve(w, (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work)));
+    park_io(w, conn, MPMX_CONN_QUEUED, MPMX_POLL_WRITE);
 }
 
 /* --- not async: the thread stays with the connection ---------------------------------- */
@@ -342,6 +371,10 @@ static __thread conn_rec *served;        /* by this thread, to its end */
 
 static void process_to_the_end(mpmx_worker *w, mpmx_conn *conn)
 {
+    if (!conn->c->aborted && mpmx_tls_head_waits(conn)) {
+        park_head(w, conn);
+        return;
+    }
     /* The thread waits by itself: every packet would pass by the poller, too, for nothing. */
     mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
     served = conn->c;
@@ -360,12 +393,30 @@ int mpmx_serve_is_promised(void)
         && !strcmp(ap_get_protocol(served), AP_PROTOCOL_HTTP1);
 }
 
+/* --- the end ------------------------------------------------------------------------ */
+
+apr_pool_t *mpmx_serve_strip(mpmx_conn *conn)
+{
+    apr_os_sock_t none = -1;
+    apr_pool_t *pool = conn->pool;
+
+    /* The socket's cleanup would close it. */
+    apr_os_sock_put(&conn->sock, &none, pool);
+    conn->closing = 1;
+    conn->notified = 0;
+    conn->c = NULL;
+    conn->pool = NULL;
+    conn->sock = NULL;
+    conn->view.r = NULL;
+    return pool;
+}
+
 /* --- entries ------------------------------------------------------------------------ */
 
 void mpmx_serve(mpmx_worker *w, mpmx_conn *conn)
 {
     w->status_ready = 0;
-    if (!conn->input_len && conn->buf_len) {
+    if (!conn->input_len && conn->buf_len && !(conn->tls && conn->c)) {
         conn->input = conn->buf;
         conn->input_len = conn->buf_len;
     }
@@ -413,9 +464,20 @@ void mpmx_serve_resume(mpmx_worker *w, mpmx_conn *conn)
 void mpmx_serve_idle(mpmx_worker *w, mpmx_conn *conn)
 {
     serve_on(w, conn);
-    /* The client has had its time: two seconds for the goodbye are enough (6.4). */
+    /* The client has had its time: two seconds for the goodbye are enough (6.4), and none for the
+     * rest of a handshake, which TLS would wait for before it says a word. */
+    conn->head_late = 1;
     apr_table_setn(conn->c->notes, "short-lingering-close", "1");
     mpmx_linger_start(w, conn);
+}
+
+void mpmx_serve_sleep(mpmx_worker *w, mpmx_conn *conn)
+{
+    conn->cool = 0;                      /* no memory for a request is wanted */
+    serve_on(w, conn);
+    conn->keepalives = conn->c->keepalives;
+    apr_pool_destroy(mpmx_serve_strip(conn));
+    conn->closing = 0;
 }
 
 void mpmx_serve_timeout(mpmx_worker *w, mpmx_conn *conn)

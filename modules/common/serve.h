@@ -32,6 +32,14 @@ void mpmx_serve_timeout(mpmx_worker *w, mpmx_conn *conn);
 void mpmx_serve_gone(mpmx_worker *w, mpmx_conn *conn);
 void mpmx_serve_abandon(mpmx_worker *w, mpmx_conn *conn);
 
+/* Gives conn_rec and pool back for a while, without the end that modules would notice, and keeps
+ * the record. The connection stays the caller's. */
+void mpmx_serve_sleep(mpmx_worker *w, mpmx_conn *conn);
+
+/* Takes the conn_rec off the connection, and the descriptor out of its socket; what is left to
+ * do is to clear the pool, which is returned. The connection stays the caller's. */
+apr_pool_t *mpmx_serve_strip(mpmx_conn *conn);
+
 /* Reads away what the client still sends, until its end. */
 void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn);
 
@@ -53,5 +61,14 @@ int mpmx_view_protocol_switch(conn_rec *c, request_rec *r, server_rec *s, const 
 /* What pools of connections are made of and go back to (see pools.c). */
 apr_pool_t *mpmx_pool_take(mpmx_worker *w);
 void mpmx_pool_give(mpmx_worker *w, apr_pool_t *pool);
+
+/* Has the pool's allocator return what it keeps for later to the system. Owner; nobody else may
+ * use a subpool of it. */
+void mpmx_pool_trim(apr_pool_t *pool);
+
+/* Takes from the pool's allocator what it has for the next request, and puts as much back:
+ * before nobody uses the pool, and before it is used again. */
+void mpmx_pool_cool(mpmx_worker *w, apr_pool_t *pool);
+void mpmx_pool_warm(mpmx_worker *w, apr_pool_t *pool);
 
 #endif

@@ -112,7 +112,7 @@ int mpmx_view_protocol_switch(conn_rec *c, request_rec *r, server_rec *s, const 
     mpmx_view *view = mpmx_view_of(c);
 
     if (view && view->conn && strcmp(protocol, "http/1.1"))
-        view->conn->gated = 0;           /* what follows are no HTTP/1 heads */
+        view->conn->gated = view->conn->inner = 0;   /* what follows are no HTTP/1 heads */
     if (view && !r && s)                 /* ALPN: the host is known before any request */
         mpmx_view_timeouts(view, s->keep_alive_timeout_set ? s : c->base_server, s);
     return DECLINED;

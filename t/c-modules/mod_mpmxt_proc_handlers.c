@@ -13,6 +13,7 @@
  *                         when that was (microseconds of the system's monotonic clock)
  *     /mpmxt/query        what the MPM answers to AP_MPMQ_* 1 to 19
  *     /mpmxt/stream?N     N blocks of 64 KiB, one each 20 ms, every byte its block's number
+ *     /mpmxt/sink         reads the body of the request, tells its length
  *     /mpmxt/signal?N     the process sends itself signal N
  *     /mpmxt/exit?N       the process ends with exit code N
  *     /mpmxt/suspend      returns SUSPENDED; nobody will ever continue it
@@ -129,6 +130,21 @@ static int do_stream(request_rec *r, const char *arg)
     return OK;
 }
 
+static int do_sink(request_rec *r, const char *arg)
+{
+    char block[4096];
+    long n, all = 0;
+    int rc = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
+
+    if (rc != OK)
+        return rc;
+    if (ap_should_client_block(r))
+        while ((n = ap_get_client_block(r, block, sizeof block)) > 0)
+            all += n;
+    ap_rprintf(r, "read %ld\n", all);
+    return OK;
+}
+
 static int do_signal(request_rec *r, const char *arg)
 {
     kill(getpid(), number(arg));
@@ -153,6 +169,7 @@ static const struct {
 } verbs[] = {
     { "sleep", do_sleep },   { "quiet", do_quiet },   { "hold", do_hold },
     { "id", do_id },         { "query", do_query },   { "stream", do_stream },
+    { "sink", do_sink },
     { "signal", do_signal }, { "exit", do_exit },     { "suspend", do_suspend },
 };
 

@@ -22,6 +22,8 @@
 
 #include "child.h"
 #include "clock.h"
+#include "expiry.h"
+#include "hibernate.h"
 #include "httpd_stubs.h"
 #include "linger.h"
 #include "serve.h"
@@ -39,7 +41,7 @@ static mpmx_child child;
 static mpmx_listener listener;
 static server_rec server;
 static apr_pool_t *pool;
-static _Atomic int owners[FDS], two_owners, served, timed_out;
+static _Atomic int owners[FDS], two_owners, served, timed_out, slept;
 static _Atomic int answers, ends, lost, broken, groundless;
 static _Atomic int housekeeping = 1, disturbed;
 
@@ -93,6 +95,8 @@ static void go_on(mpmx_worker *w, mpmx_conn *conn)
     static conn_rec some;
 
     conn->c = &some;
+    conn->restless = 0;
+    mpmx_conn_set_idle_since(conn, 0);
     conn->view.keepalive_ms = timeout_ms(20);
     conn->view.timeout_ms = timeout_ms(20);
     switch (chance(10)) {
@@ -179,6 +183,30 @@ void mpmx_serve_gone(mpmx_worker *w, mpmx_conn *conn)
 void mpmx_serve_abandon(mpmx_worker *w, mpmx_conn *conn)
 {
     mpmx_serve_gone(w, conn);
+}
+
+/* Sleeps, or stays awake and is not asked again. */
+void mpmx_hibernate(mpmx_worker *w, mpmx_conn *conn)
+{
+    own(conn);
+    atomic_fetch_add(&slept, 1);
+    conn->restless = 1;
+    if (chance(4)) {
+        conn->c = NULL;
+        mpmx_conn_set_state(conn, MPMX_CONN_ASLEEP);
+    }
+    else {
+        mpmx_conn_set_state(conn, MPMX_CONN_KEEPALIVE);
+    }
+    disown(conn);
+    mpmx_conn_await_head(w, conn);
+}
+
+void mpmx_linger_asleep(mpmx_worker *w, mpmx_conn *conn)
+{
+    own(conn);
+    atomic_fetch_add(&timed_out, 1);
+    end(w, conn);
 }
 
 void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
@@ -288,7 +316,7 @@ static void *housekeeper(void *arg)
 
     (void)arg;
     while (atomic_load(&housekeeping)) {
-        mpmx_wheel_advance(&child.wheel, mpmx_clock_coarse_ms(), mpmx_conn_visit, &child);
+        mpmx_wheel_advance(&child.wheel, mpmx_clock_coarse_ms(), mpmx_expiry_visit, &child);
         mpmx_crew_tick(&child.crew, mpmx_clock_us());
         nanosleep(&tick, NULL);
     }
@@ -306,9 +334,12 @@ static void *disturber(void *arg)
 {
     (void)arg;
     while (atomic_load(&housekeeping)) {
-        if (atomic_load(&disturbed))
-            mpmx_conn_expire_all(&child, is_due_soon);
-        usleep(100 + chance(400));
+        if (atomic_load(&disturbed) && chance(4))
+            mpmx_expiry_all(&child, is_due_soon);
+        else if (atomic_load(&disturbed))
+            mpmx_expiry_idlest(&child);
+        /* Now and then it lets them be, for long enough to fall asleep. */
+        usleep(chance(16) ? 100 + chance(400) : 20000);
     }
     return NULL;
 }
@@ -320,6 +351,7 @@ static int start(void)
     server.timeout = apr_time_from_sec(60);
     ap_server_conf = mpmx.main = child.server = &server;
     mpmx.conf.head_timeout = 60;
+    mpmx.conf.hibernate_ms = 8;
     mpmx.conf.threads_per_child = WORKERS;
     mpmx.child = &child;
     atomic_store(&child.phase, MPMX_PHASE_RUNNING);
@@ -459,7 +491,7 @@ static void run_clients(void)
     pthread_t thread[CLIENTS];
     int i;
 
-    lost = two_owners = broken = groundless = served = answers = ends = timed_out = 0;
+    lost = two_owners = broken = groundless = served = answers = ends = timed_out = slept = 0;
     for (i = 0; i < CLIENTS; i++)
         pthread_create(&thread[i], NULL, client, (void *)(intptr_t)(i + 1));
     for (i = 0; i < CLIENTS; i++)
@@ -470,8 +502,9 @@ static void run_clients(void)
     is_num(wait_until_empty(), 0, "all connections are closed in the end");
     is_num(groundless, 0, "no report was about something else");
     check_sums();
-    diag("%d served, %d answers received, %d ended by the child; %d deadlines passed", atomic_load(&served),
-         atomic_load(&answers), atomic_load(&ends), atomic_load(&timed_out));
+    diag("%d served, %d answers received, %d ended by the child; %d deadlines passed, %d went to sleep",
+         atomic_load(&served), atomic_load(&answers), atomic_load(&ends), atomic_load(&timed_out),
+         atomic_load(&slept));
 }
 
 static void stop(pthread_t *keeper)
@@ -507,7 +540,7 @@ int main(void)
     ok(answers > 100 && timed_out == 0, "it was lively, by reports alone");
     atomic_store(&disturbed, 1);
     run_clients();
-    ok(answers > 100 && timed_out > 20, "it was lively, with reports and deadlines");
+    ok(answers > 100 && timed_out > 20 && slept > 0, "it was lively, with reports and deadlines");
     stop(keeper);
     apr_pool_destroy(pool);
     apr_terminate();

@@ -118,10 +118,11 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
 
 static int start(void)
 {
+    static mpmx_worker worker[WORKERS];
     apr_threadattr_t *attr;
     int i;
 
-    child.crew.worker = apr_pcalloc(pool, WORKERS * sizeof *child.crew.worker);
+    child.crew.worker = worker;
     child.crew.size = WORKERS;
     apr_threadattr_create(&attr, pool);
     for (i = 0; i < WORKERS; i++) {

@@ -14,6 +14,7 @@
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
+#include "hibernate.h"
 #include "log.h"
 #include "scoreboard.h"
 
@@ -330,6 +331,7 @@ static int start_up(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
     }
     if (!mpmx_scoreboard_fits(s))
         return 0;
+    mpmx_hibernate_init(s);
     (void)plog;
     ap_unixd_mpm_set_signals(pconf, mpmx.one_process);
     return 1;

@@ -35,8 +35,8 @@ my @MODULES = qw(
 
 # Ports by name, as @<name>_port@ in t/conf/*.in.
 my @PORTS = qw(
-    tls h2 h2c proxy backend wsbackend vhosts reqtimeout proxyproto lineblock linewait linepark
-    ipv6 io
+    tls tlslimits tlscert tlsasks tlsproxied h2 h2c proxy backend wsbackend vhosts reqtimeout
+    proxyproto lineblock linewait linepark ipv6 io
 );
 # Children and threads of each. Tests that keep connections stuck use more than 32 of them, so that a
 # thread per connection would show; where a connection that idles has one by design, there are more

@@ -11,7 +11,7 @@ package MPMX::Server;
 #       defines   => ['FOO'],                    # -D
 #       handlers  => 1,                          # /mpmxt/..., see mod_mpmxt_proc_handlers.c
 #       log_level => 'notice',
-#       nofile    => 64,                         # ulimit -n of the server
+#       nofile    => 64,                         # ulimit -n of the server; '64:300': soft, hard
 #   );
 #   $srv->start;  ...  $srv->finish(qr/AH00484/);
 #
@@ -157,7 +157,7 @@ sub configure {
         (my $symbol = $name) =~ s/^mod_//;
         $text .= qq{LoadModule ${symbol}_module "$so"\n};
     }
-    $text .= _user();
+    $text .= user_lines();
     $text .= "Listen 127.0.0.1:$_\n" for @{ $self->{ports} };
     $text .= qq{DocumentRoot "$dir/htdocs"\n<Directory />\nAllowOverride None\nRequire all granted\n</Directory>\n}
         . "Timeout 30\nKeepAlive On\nKeepAliveTimeout 15\nMaxKeepAliveRequests 0\n"
@@ -167,7 +167,7 @@ sub configure {
 }
 
 # Started by root, the server needs somebody to become.
-sub _user {
+sub user_lines {
     return '' if $> != 0;
     for my $user (qw(www-data nobody daemon)) {
         my @pw = getpwnam $user or next;
@@ -214,7 +214,9 @@ sub command {
     my @cmd = (MPMX::Server::Toolchain::httpd(), '-f', $self->{conf_file},
                (map { "-D$_" } @{ $self->{defines} || [] }), @more);
     return @cmd if !$self->{nofile};
-    return ('sh', '-c', "ulimit -n $self->{nofile}; exec \"\$@\"", 'sh', @cmd);
+    my ($soft, $hard) = split /:/, $self->{nofile};
+    my $limits = defined $hard ? "ulimit -S -n $soft; ulimit -H -n $hard" : "ulimit -n $soft";
+    return ('sh', '-c', "$limits; exec \"\$@\"", 'sh', @cmd);
 }
 
 # Forks and runs httpd with its output in a file; returns the pid.
