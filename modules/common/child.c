@@ -207,6 +207,7 @@ static void start_engine(mpmx_child *child, ap_listen_rec *bucket, apr_pool_t *p
     rv = mpmx_listeners_init(child, bucket, pruntime);
     if (rv != APR_SUCCESS)
         fail(child, rv, "cannot use a listening socket");
+    pthread_mutex_init(&child->publish_lock, NULL);
     crew->child = child;
     crew->poller = child->poller;
     crew->kick = mpmx_child_kick;

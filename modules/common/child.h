@@ -63,6 +63,7 @@ typedef struct mpmx_child {
     mpmx_work last_accept;       /* see mpmx_listeners_leave()                        */
     _Atomic int last_accept_waits;       /* 1: it is among the crew's work            */
     int max_accepted;            /* 0: no limit                                       */
+    pthread_mutex_t publish_lock;        /* the child's numbers in the scoreboard     */
     _Atomic int fair_share;      /* connections per child of the server, a hint       */
     _Atomic int64_t leave_until; /* coarse ms; end of MPMX_PAUSE_SHARE                */
     _Atomic int others_had;      /* connections, when it began                        */
@@ -87,6 +88,7 @@ typedef struct mpmx_child {
     int64_t reports_since;       /* coarse ms; reports have waited then, or 0         */
     mpmx_phase acted;            /* phase whose consequences have been drawn          */
     int64_t published;           /* coarse ms                                         */
+    int64_t threads_tried;       /* coarse ms; to start threads                       */
     int64_t drain_since;
     int64_t orphan_until;        /* coarse ms; the parent is gone                     */
     int64_t outdated_since;      /* coarse ms; a newer generation is said to run      */

@@ -15,6 +15,7 @@
 #define STATE_UNKNOWN   (-2)
 #define IDLE_TICKS        8      /* ticks without service before the ticking stops   */
 #define SHARED_BATCH      4      /* reports per call while several workers may run   */
+#define RESERVE           2      /* threads that stand by before more are started    */
 
 static __thread mpmx_worker *self;
 
@@ -43,12 +44,19 @@ void mpmx_crew_init(mpmx_crew *crew, int size, apr_pool_t *pool)
         w->slot = i;
         w->child = crew->child;
         w->state_fd = STATE_UNASKED;
-        atomic_store(&w->state, MPMX_W_GONE);
+        atomic_store(&w->state, MPMX_W_STANDBY);
         pthread_cond_init(&w->release, NULL);
     }
+    atomic_store(&crew->unstarted, size);
 }
 
-int mpmx_crew_start(mpmx_crew *crew, apr_pool_t *pool)
+int mpmx_crew_first(const mpmx_crew *crew, int cores)
+{
+    /* Where a thread stays with its connection, the first clients would wait for theirs. */
+    return crew->announced || cores + RESERVE > crew->size ? crew->size : cores + RESERVE;
+}
+
+int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *pool)
 {
     apr_threadattr_t *attr;
     int i, missing = 0;
@@ -57,11 +65,13 @@ int mpmx_crew_start(mpmx_crew *crew, apr_pool_t *pool)
     apr_threadattr_detach_set(attr, 0);
     if (ap_thread_stacksize)
         apr_threadattr_stacksize_set(attr, ap_thread_stacksize);
-    for (i = 0; i < crew->size; i++) {
+    atomic_store(&crew->lacking, 0);
+    for (i = 0; i < crew->size && n > 0; i++) {
         mpmx_worker *w = &crew->worker[i];
 
         if (w->thread)
             continue;
+        n--;
         if (!w->scratch && !(w->scratch = malloc(MPMX_SCRATCH))) {
             missing++;
             continue;
@@ -71,9 +81,32 @@ int mpmx_crew_start(mpmx_crew *crew, apr_pool_t *pool)
             atomic_fetch_sub(&crew->alive, 1);
             w->thread = NULL;
             missing++;
+            continue;
         }
+        atomic_fetch_sub(&crew->unstarted, 1);
     }
     return missing;
+}
+
+/* Too few threads stand by for what may come next, or for what is wanted now. With many at work,
+ * many more may be. */
+static void ask_for_threads(mpmx_crew *crew, int want)
+{
+    int without = atomic_load_explicit(&crew->unstarted, memory_order_relaxed);
+    int lacking, alive;
+
+    if (without == 0)
+        return;
+    alive = crew->size - without;
+    lacking = want - atomic_load(&crew->running) + RESERVE - atomic_load(&crew->standing);
+    if (lacking <= 0)
+        return;
+    if (lacking < alive / 4)
+        lacking = alive / 4;
+    if (lacking > without)
+        lacking = without;
+    if (!atomic_exchange(&crew->lacking, lacking))
+        crew->kick(crew->child);
 }
 
 /* --- work ------------------------------------------------------------------ */
@@ -275,6 +308,7 @@ static void release_locked(mpmx_crew *crew, int want)
 
 static void release(mpmx_crew *crew, int want)
 {
+    ask_for_threads(crew, want);
     if (atomic_load_explicit(&crew->running, memory_order_relaxed) >= want)
         return;
     pthread_mutex_lock(&crew->lock);
@@ -360,6 +394,7 @@ void mpmx_crew_rest(mpmx_worker *w)
     atomic_fetch_sub(&crew->running, 1);
     release_locked(crew, atomic_load_explicit(&crew->allowed, memory_order_relaxed));
     pthread_mutex_unlock(&crew->lock);
+    ask_for_threads(crew, atomic_load_explicit(&crew->allowed, memory_order_relaxed));
     if (crew->announced)
         note_all_taken(crew);
 }

@@ -17,6 +17,10 @@
  * waiting and does not pay the tick's delay for each request.
  * docs/internals/crew.md has the measurements behind this.
  *
+ * Threads that were never needed do not exist: each one makes every request dearer, because
+ * the kernel adds up all threads of a process for times(2), which httpd calls for each. The
+ * housekeeper starts them ahead of their use.  Until then their workers stand by.
+ *
  *   STANDBY --released--> POLLING --report--> SERVING --+--> POLLING
  *      ^                                      |   ^     |
  *      |                        mpmx_crew_rest|   |     |
@@ -118,6 +122,8 @@ struct mpmx_crew {
     _Atomic int blocked;
     _Atomic int leaving;                 /* workers return from mpmx_crew_next()     */
     _Atomic int alive;                   /* threads that have started and not ended  */
+    _Atomic int unstarted;               /* workers that have no thread yet          */
+    _Atomic int lacking;                 /* threads that the housekeeper is to start */
     _Atomic int tick_wanted;             /* 0: the housekeeper sleeps, kick it       */
     _Atomic int all_taken;               /* announced: nobody is there for reports   */
     int spare_x16;                       /* housekeeper's                            */
@@ -139,9 +145,12 @@ struct mpmx_crew {
  * set by the caller before. Once, by the child's main thread. */
 void mpmx_crew_init(mpmx_crew *crew, int size, apr_pool_t *pool);
 
-/* Starts the threads that do not run; returns how many could not be started.
- * The child's main thread; may be called again later. */
-int mpmx_crew_start(mpmx_crew *crew, apr_pool_t *pool);
+/* How many threads there should be before anything happens. */
+int mpmx_crew_first(const mpmx_crew *crew, int cores);
+
+/* Starts `n` threads more, if there are workers without one; returns how many could not be
+ * started. The child's main thread. */
+int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *pool);
 
 /* To be called by a worker's thread first and last. */
 void mpmx_crew_enter(mpmx_worker *worker);

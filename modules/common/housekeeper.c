@@ -244,6 +244,24 @@ static void publish(mpmx_child *child, int64_t now)
     set_base(child);
 }
 
+/* Those that have become necessary, or could not be started the last time. */
+static void start_threads(mpmx_child *child, apr_pool_t *pruntime, int *missing, int64_t now,
+                          int64_t *until)
+{
+    int n = atomic_load(&child->crew.lacking);
+
+    if (*missing > n)
+        n = *missing;
+    if (!n || child->acted >= MPMX_PHASE_STOPPING)
+        return;
+    if (!*missing || now - child->threads_tried >= THREADS_MS) {
+        child->threads_tried = now;
+        *missing = mpmx_crew_start(&child->crew, n, pruntime);
+    }
+    if (*missing && child->threads_tried + THREADS_MS < *until)
+        *until = child->threads_tried + THREADS_MS;
+}
+
 static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
 {
     int64_t now = mpmx_clock_coarse_ms(), until = now + OUTDATED_MS, next;
@@ -269,10 +287,7 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
         mpmx_suspend_look(child);
         until = until < now + SUSPENDED_MS ? until : now + SUSPENDED_MS;
     }
-    if (*missing > 0 && child->acted < MPMX_PHASE_DRAINING) {
-        *missing = mpmx_crew_start(&child->crew, pruntime);
-        until = until < now + THREADS_MS ? until : now + THREADS_MS;
-    }
+    start_threads(child, pruntime, missing, now, &until);
     mpmx_hibernate_give_back(child, now, &until);
     next = mpmx_wheel_next(&child->wheel);
     return next < until ? next : until;
@@ -388,6 +403,26 @@ static void join(mpmx_child *child)
     }
 }
 
+static int start_first(mpmx_child *child, apr_pool_t *pruntime)
+{
+    int i, first = mpmx_crew_first(&child->crew, mpmx_cores());
+    int missing = mpmx_crew_start(&child->crew, first, pruntime);
+
+    /* The others are as ready as these: it takes a tenth of a millisecond to start one. */
+    for (i = 0; i < child->crew.size; i++)
+        if (!child->crew.worker[i].thread)
+            mpmx_scoreboard_worker_start(&child->crew.worker[i]);
+    if (missing == first)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, child->server, "no worker thread could be started, "
+                     "trying again; is there a limit on processes or memory?");
+    else if (missing)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
+                     "%d of %d worker threads could not be started; going on, and trying again",
+                     missing, first);
+    child->threads_tried = mpmx_clock_coarse_ms();
+    return missing;
+}
+
 void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
 {
     int64_t due, last_us = 0;
@@ -397,14 +432,7 @@ void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
 
     signals_while_asleep(&mask);
     child->acted = MPMX_PHASE_RUNNING;
-    missing = mpmx_crew_start(&child->crew, pruntime);
-    if (missing == child->crew.size)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, child->server, "no worker thread could be started, "
-                     "trying again; is there a limit on processes or memory?");
-    else if (missing)
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
-                     "%d of %d worker threads could not be started; going on, and trying again",
-                     missing, child->crew.size);
+    missing = start_first(child, pruntime);
     mpmx.retained->mpm_state = AP_MPMQ_RUNNING;
     publish(child, mpmx_clock_coarse_ms());
     mpmx_listeners_go_on(child, MPMX_PAUSE_START);

@@ -1,5 +1,6 @@
 /* See netbucket.h. */
 #include "netbucket.h"
+#include "backend.h"
 #include "compat.h"
 #include "head.h"
 #include "log.h"
@@ -194,7 +195,7 @@ apr_status_t mpmx_netbucket_insert(conn_rec *c, apr_bucket_brigade *bb, apr_sock
 
     /* Also run for a proxy's connection to its backend and for secondary ones. */
     if (!view || !view->conn || view->conn->c != c || view->conn->sock != socket)
-        return AP_DECLINED;
+        return mpmx_backend_insert(c, bb, socket);
     APR_BRIGADE_INSERT_TAIL(bb, net_create(view->conn, c->bucket_alloc));
     return APR_SUCCESS;
 }

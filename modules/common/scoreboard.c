@@ -125,6 +125,8 @@ void mpmx_scoreboard_publish(mpmx_child *child)
 
     if (!ps || child->slot_lost)
         return;
+    /* Who adds up later also writes later: what was true last stays there when all are idle. */
+    pthread_mutex_lock(&child->publish_lock);
     ps->connections = (apr_uint32_t)mpmx_crew_sum(crew, MPMX_COUNT_CONNECTIONS);
     ps->keep_alive = (apr_uint32_t)mpmx_crew_sum(crew, MPMX_COUNT_KEEPALIVE);
     ps->write_completion = (apr_uint32_t)mpmx_crew_sum(crew, MPMX_COUNT_WRITING);
@@ -133,6 +135,7 @@ void mpmx_scoreboard_publish(mpmx_child *child)
 #if MPMX_HAVE_SCORE_WAITIO
     ps->wait_io = (apr_uint32_t)mpmx_crew_sum(crew, MPMX_COUNT_WAITIO);
 #endif
+    pthread_mutex_unlock(&child->publish_lock);
 }
 
 int mpmx_scoreboard_connections(int slot)

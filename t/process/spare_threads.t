@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
-MPMX::Server->only_for([qw(event worker)], 'one child, whose threads are all there from the start');
+MPMX::Server->only_for([qw(event worker)], 'one child, which has all workers from the start');
 
 my $srv = MPMX::Server->new(
     handlers => 1,

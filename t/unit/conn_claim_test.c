@@ -368,7 +368,7 @@ static int start(void)
     crew->main = worker_main;
     mpmx_crew_init(crew, WORKERS, pool);
     atomic_store(&crew->base, 2);
-    return mpmx_crew_start(crew, pool) == 0;
+    return mpmx_crew_start(crew, WORKERS, pool) == 0;
 }
 
 /* --- clients ---------------------------------------------------------------------------------- */

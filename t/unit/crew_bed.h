@@ -289,7 +289,7 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
     return NULL;
 }
 
-static void start(int size, int base, int announced)
+static void prepare(int size, int base, int announced)
 {
     mpmx_crew *crew = &child.crew;
 
@@ -310,11 +310,21 @@ static void start(int size, int base, int announced)
     crew->announced = announced;
     mpmx_crew_init(crew, size, pool);
     atomic_store(&crew->base, base);
-    is_num(mpmx_crew_start(crew, pool), 0, "all workers are started");
 }
 
+static void start(int size, int base, int announced)
+{
+    prepare(size, base, announced);
+    is_num(mpmx_crew_start(&child.crew, size, pool), 0, "all workers are started");
+}
+
+/* What the housekeeper does. */
 static int tick(void)
 {
+    int lacking = atomic_load(&child.crew.lacking);
+
+    if (lacking)
+        mpmx_crew_start(&child.crew, lacking, pool);
     now_us += 1000;
     return mpmx_crew_tick(&child.crew, now_us);
 }

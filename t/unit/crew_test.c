@@ -21,7 +21,7 @@ static void test_rule(void)
     int i, n, wrong = 0;
 
     start(SIZE, 1, 0);
-    is_num(mpmx_crew_start(crew, pool), 0, "and not a second time");
+    is_num(mpmx_crew_start(crew, crew->size, pool), 0, "and not a second time");
     ok(all_idle() && await(&crew->running, 1), "one core: one worker runs, the others stand by");
     submit_errand(0);
     ok(happens(&worked_all, 1), "work that is submitted wakes somebody up");
@@ -58,6 +58,33 @@ static void test_rule(void)
         wrong += served[i] != 1;
     is_num(wrong, 0, "each was served once");
     end();
+}
+
+static void test_threads_when_needed(void)
+{
+    mpmx_crew *crew = &child.crew;
+    int i, most = 0;
+
+    prepare(SIZE, 1, 0);
+    is_num(mpmx_crew_first(crew, 1), 3, "a core's worth of threads, and two in reserve");
+    is_num(mpmx_crew_start(crew, 3, pool), 0, "are started");
+    ok(await(&crew->running, 1), "one of them runs");
+    is_num(mpmx_crew_idle(crew), SIZE, "those without a thread count as idle");
+    for (i = 0; i < 1000; i++)
+        report((uint64_t)(FAST | i));
+    ok(await(&served_all, 1000) && crew->unstarted == SIZE - 3, "fast handlers need no more");
+    for (i = 0; i < SIZE; i++) {
+        report((uint64_t)(HOLD | (1000 + i)));
+        if (await(&holding, i + 1))
+            most = i + 1;
+    }
+    is_num(most, SIZE, "one after the other blocks, and each time there is one more, up to all");
+    is_num(crew->unstarted, 0, "which have a thread now");
+    atomic_store(&let_go, 1);
+    ok(await(&served_all, 1000 + SIZE), "all are served");
+    end();
+    prepare(SIZE, 1, 1);
+    is_num(mpmx_crew_first(crew, 1), SIZE, "where waits are announced, all are started at once");
 }
 
 static void test_take_over(void)
@@ -187,6 +214,7 @@ int main(void)
     apr_initialize();
     apr_pool_create(&pool, NULL);
     test_rule();
+    test_threads_when_needed();
     test_take_over();
     test_computing();
     test_stress(1, 0);
