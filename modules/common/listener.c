@@ -384,7 +384,7 @@ static void count_accepted(mpmx_child *child, mpmx_listener *l)
 {
     unsigned n = atomic_fetch_add_explicit(&child->accepted, 1, memory_order_relaxed) + 1;
 
-    if (n % ASK == 0 && !mpmx_share_leave(child) && n % QUEUE_UP == 0)
+    if (n % ASK == 0 && !mpmx_share_leave(child, l) && n % QUEUE_UP == 0)
         queue_up(child, l);
     /* Not the end yet: it may be the only one that accepts. The parent sees to another. */
     if (child->max_accepted > 0 && n >= (unsigned)child->max_accepted

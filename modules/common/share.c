@@ -1,5 +1,6 @@
 /* See share.h. */
 #include "share.h"
+#include "accept_queue.h"
 #include "clock.h"
 #include "listener.h"
 #include "scoreboard.h"
@@ -19,7 +20,7 @@ static int others_have(const mpmx_child *child, int *share)
     return children > 1 ? *share * children - mine : 0;
 }
 
-int mpmx_share_leave(mpmx_child *child)
+int mpmx_share_leave(mpmx_child *child, const mpmx_listener *l)
 {
     unsigned n = atomic_load_explicit(&child->accepted, memory_order_relaxed);
     int64_t when = mpmx_clock_coarse_ms() + LEAVE_MS;
@@ -28,7 +29,7 @@ int mpmx_share_leave(mpmx_child *child)
     mpmx_scoreboard_publish(child);
     others = others_have(child, &share);
     if (!share || mpmx_scoreboard_connections(child->slot) <= share + MARGIN
-        || (int)(atomic_load(&child->unasked_until) - n) > 0)
+        || (int)(atomic_load(&child->unasked_until) - n) > 0 || mpmx_accept_queue_is_long(l->fd))
         return 0;
     atomic_store(&child->others_had, others);
     atomic_store(&child->leave_until, when);

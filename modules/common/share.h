@@ -3,7 +3,8 @@
  * The kernel hands a connection to whoever asks first, which under a burst is the child that
  * happens to have the core.  So who has clearly more than its share leaves what comes next to
  * the others for some milliseconds; if they take nothing meanwhile, it goes on for a while
- * without asking.
+ * without asking.  A long queue is left to nobody: when it is full, the kernel drops what
+ * comes, and clients try again after some tenths of a second only.
  */
 #ifndef MPMX_SHARE_H
 #define MPMX_SHARE_H
@@ -12,7 +13,7 @@
 
 /* Says how many connections this child has, and pauses its listeners if that is too many
  * compared with the others. Nonzero if it does. Workers, now and then after an accept. */
-int mpmx_share_leave(mpmx_child *child);
+int mpmx_share_leave(mpmx_child *child, const mpmx_listener *l);
 
 /* Ends that pause when it is time. `until`: when the housekeeper looks again at the latest
  * (coarse ms); made earlier. Housekeeper. */
