@@ -73,6 +73,7 @@ int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *pool)
             continue;
         n--;
         if (!w->scratch && !(w->scratch = malloc(MPMX_SCRATCH))) {
+            atomic_store(&w->state, MPMX_W_GONE);    /* not idle: nobody can count on it */
             missing++;
             continue;
         }
@@ -80,6 +81,7 @@ int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *pool)
         if (mpmx_thread_create(&w->thread, attr, crew->main, w, pool) != APR_SUCCESS) {
             atomic_fetch_sub(&crew->alive, 1);
             w->thread = NULL;
+            atomic_store(&w->state, MPMX_W_GONE);
             missing++;
             continue;
         }

@@ -31,8 +31,10 @@ static void expired(mpmx_worker *w, mpmx_work *work)
     case MPMX_CONN_ASLEEP:
         if (conn->buf_len && !stopping)
             mpmx_head_expired(w, conn);
-        else if (!stopping && mpmx_head_has_input(conn))
+        else if (!stopping && mpmx_head_has_input(conn)) {
+            conn->hurry = 0;
             mpmx_conn_ready(w, conn, MPMX_POLL_READ);    /* just in time */
+        }
         else if (conn->c && conn->hurry)
             mpmx_serve_gone(w, conn);
         else if (conn->hurry)

@@ -138,6 +138,7 @@ static int may_sleep(mpmx_conn *conn)
 void mpmx_hibernate(mpmx_worker *w, mpmx_conn *conn)
 {
     mpmx_child *child = mpmx_child_of(w);
+    int gave = 1;
 
     conn->restless = 1;                  /* until its next request */
     if (may_sleep(conn)) {
@@ -147,7 +148,10 @@ void mpmx_hibernate(mpmx_worker *w, mpmx_conn *conn)
     else if (!strcmp(ap_get_protocol(conn->c), AP_PROTOCOL_HTTP1)) {
         mpmx_pool_trim(conn->pool);      /* others may have threads in subpools */
     }
-    if (atomic_fetch_add(&child->slept, 1) == 0)
+    else {
+        gave = 0;
+    }
+    if (gave && atomic_fetch_add(&child->slept, 1) == 0)
         mpmx_child_kick(child);
     mpmx_conn_await_head(w, conn);
 }

@@ -409,9 +409,8 @@ static int start_first(mpmx_child *child, apr_pool_t *pruntime)
     int missing = mpmx_crew_start(&child->crew, first, pruntime);
 
     /* The others are as ready as these: it takes a tenth of a millisecond to start one. */
-    for (i = 0; i < child->crew.size; i++)
-        if (!child->crew.worker[i].thread)
-            mpmx_scoreboard_worker_start(&child->crew.worker[i]);
+    for (i = first; i < child->crew.size; i++)   /* not those that have just failed */
+        mpmx_scoreboard_worker_start(&child->crew.worker[i]);
     if (missing == first)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, child->server, "no worker thread could be started, "
                      "trying again; is there a limit on processes or memory?");

@@ -3,7 +3,8 @@
  * The kernel hands a connection to whoever asks first, which under a burst is the child that
  * happens to have the core.  So who has clearly more than its share leaves what comes next to
  * the others for some milliseconds; if they take nothing meanwhile, it goes on for a while
- * without asking.  A long queue is left to nobody: when it is full, the kernel drops what
+ * without asking.  Of what has come by then, the others may not be told before the next one
+ * comes, so it waits as long.  A long queue is left to nobody: when it is full, the kernel drops what
  * comes, and clients try again after some tenths of a second only.
  */
 #ifndef MPMX_SHARE_H
