@@ -77,32 +77,27 @@ static int has_blocks(mpmx_worker *w)
     return 1;
 }
 
-void mpmx_pool_cool(mpmx_worker *w, apr_pool_t *pool)
+/* As many as a request needs; what is not there is allocated, so that the count stays even. */
+static void move_blocks(apr_allocator_t *from, apr_allocator_t *to)
 {
-    apr_allocator_t *from = apr_pool_allocator_get(pool);
     int i;
 
-    if (!has_blocks(w))
-        return;
     for (i = 0; i < BLOCKS; i++) {
         apr_memnode_t *block = apr_allocator_alloc(from, BLOCK - APR_MEMNODE_T_SIZE);
 
         if (block)
-            apr_allocator_free(w->blocks, block);
+            apr_allocator_free(to, block);
     }
+}
+
+void mpmx_pool_cool(mpmx_worker *w, apr_pool_t *pool)
+{
+    if (has_blocks(w))
+        move_blocks(apr_pool_allocator_get(pool), w->blocks);
 }
 
 void mpmx_pool_warm(mpmx_worker *w, apr_pool_t *pool)
 {
-    apr_allocator_t *to = apr_pool_allocator_get(pool);
-    int i;
-
-    if (!has_blocks(w))
-        return;
-    for (i = 0; i < BLOCKS; i++) {
-        apr_memnode_t *block = apr_allocator_alloc(w->blocks, BLOCK - APR_MEMNODE_T_SIZE);
-
-        if (block)
-            apr_allocator_free(to, block);
-    }
+    if (has_blocks(w))
+        move_blocks(w->blocks, apr_pool_allocator_get(pool));
 }
