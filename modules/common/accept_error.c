@@ -15,6 +15,7 @@ mpmx_accept_verdict mpmx_accept_judge(int error)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
+    case ENOSPC:                 /* epoll_ctl(2): the user watches as many as he may */
 #ifdef ENOSR
     case ENOSR:                  /* the same where sockets are STREAMS */
 #endif

@@ -2,6 +2,7 @@
 #include "backend.h"
 #include "crew.h"
 #include "log.h"
+#include "schedule.h"
 
 #include "apr_support.h"
 
@@ -31,6 +32,8 @@ static apr_bucket *backend_create(apr_socket_t *socket, apr_bucket_alloc_t *list
     return b;
 }
 
+#define AT_ONCE_WAITS 64         /* in the poller without a backend, until a thread waits its turn again */
+
 /* Waits for input as long as the socket's timeout says. Others run meanwhile. */
 static apr_status_t await(apr_socket_t *socket)
 {
@@ -38,8 +41,13 @@ static apr_status_t await(apr_socket_t *socket)
     int counts = w && atomic_load_explicit(&w->state, memory_order_relaxed) == MPMX_W_SERVING;
     apr_status_t rv;
 
-    if (counts)
+    if (counts) {
+        /* With the answer it is this thread's turn: it has used up less of its time than
+         * those that serve small requests, and others have waited for the backend as long. */
+        mpmx_schedule_at_once();
+        w->at_once = AT_ONCE_WAITS;
         mpmx_crew_rest(w);
+    }
     rv = apr_wait_for_io_or_timeout(NULL, socket, 1);
     if (counts)
         mpmx_crew_unrest(w);

@@ -127,10 +127,10 @@ static void leave_process(mpmx_child *child, int code)
 
 static void fail(mpmx_child *child, apr_status_t rv, const char *what) __attribute__((noreturn));
 
-/* A shortage passes: the parent tries again later. Anything else would not get better. */
+/* A shortage passes: the parent tries again later. So may EAGAIN. Anything else would not get better. */
 static void fail(mpmx_child *child, apr_status_t rv, const char *what)
 {
-    int shortage = mpmx_accept_judge(rv) == MPMX_ACCEPT_SHED;
+    int shortage = mpmx_accept_judge(rv) == MPMX_ACCEPT_SHED || rv == EAGAIN;
 
     ap_log_error(APLOG_MARK, shortage ? APLOG_ERR : APLOG_EMERG, rv, child->server,
                  "a child cannot start: %s", what);

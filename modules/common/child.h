@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include "conn.h"
 #include "crew.h"
+#include "drain.h"
+#include "handover.h"
 #include "listener.h"
 #include "mpmx.h"
 #include "poller.h"
@@ -28,6 +30,8 @@ typedef enum {
 #define MPMX_SAY_LISTEN  'L'     /* parent: another child is full, look at the sockets */
 #define MPMX_SAY_STAY    'S'     /* parent: a newer generation is coming, go on until then */
 #define MPMX_SAY_NO_SLOT 'N'     /* parent: your slot is another process's now        */
+#define MPMX_SAY_HANDOVER 'H'    /* parent: with descriptors, where idle ones may travel to;
+                                    without, nowhere (handover.h)                     */
 #define MPMX_SAY_DRAIN   '!'     /* parent: MPMX_PHASE_DRAINING                       */
 #define MPMX_SAY_END     '%'     /* parent: MPMX_PHASE_ENDING                         */
 #define MPMX_SAY_STOP    '$'     /* parent: MPMX_PHASE_STOPPING                       */
@@ -47,12 +51,14 @@ typedef struct mpmx_child {
     _Atomic int phase;           /* mpmx_phase; only ever grows                       */
     mpmx_listener *listener;
     int listeners;
+    int ports;                   /* the first of them, which accept; never less       */
     pthread_mutex_t listen_lock; /* paused, and the poller's idea of the listeners    */
     _Atomic int paused;          /* MPMX_PAUSE_* bits                                 */
     _Atomic int64_t shed_until;  /* coarse ms; when to try again after SHED           */
     _Atomic int64_t shed_logged; /* coarse ms; or 0                                   */
     _Atomic int64_t room_made;   /* coarse ms; idle ones were closed near the limit   */
     _Atomic int64_t room_logged;
+    _Atomic int64_t park_logged; /* coarse ms; of connections that cannot be waited for */
     _Atomic int slept;           /* since memory was last given back to the system    */
     int64_t gave_back;           /* coarse ms; the last time                          */
     /* Changed with every connection; what every request looks at is on other lines. */
@@ -62,6 +68,7 @@ typedef struct mpmx_child {
     _Alignas(MPMX_LINE)
     mpmx_work last_accept;       /* see mpmx_listeners_leave()                        */
     _Atomic int last_accept_waits;       /* 1: it is among the crew's work            */
+    _Atomic unsigned adopted;    /* taken over from others (handover.h), besides      */
     int max_accepted;            /* 0: no limit                                       */
     pthread_mutex_t publish_lock;        /* the child's numbers in the scoreboard     */
     _Atomic int fair_share;      /* connections per child of the server, a hint       */
@@ -79,6 +86,7 @@ typedef struct mpmx_child {
     mpmx_conn *suspended;
     uint64_t callback_serial;
     struct mpmx_callback_run *callback_runs;
+    mpmx_handover handover;      /* housekeeper's                                     */
     /* the housekeeper's bell */
     int bell[2];                 /* a pipe: read end, write end                       */
     _Atomic int rung;
@@ -86,10 +94,18 @@ typedef struct mpmx_child {
     int64_t others_at;           /* coarse ms; when to look again if others have threads */
     int64_t recall_at;           /* coarse ms; see recall.c                           */
     int64_t reports_since;       /* coarse ms; reports have waited then, or 0         */
+    mpmx_worker *_Atomic called; /* who was called back last, see recall.c            */
+    unsigned called_serial;      /* what it served then                               */
+    int64_t called_at;           /* coarse ms                                         */
     mpmx_phase acted;            /* phase whose consequences have been drawn          */
     int64_t published;           /* coarse ms                                         */
-    int64_t threads_tried;       /* coarse ms; to start threads                       */
+    int threads_missing;         /* could not be started, see threads.c               */
+    int threads_pause;           /* ms until they are tried again                     */
+    int64_t threads_tried;       /* coarse ms                                         */
+    _Atomic int64_t threads_logged;
+    int said_ready;              /* to the parent                                     */
     int64_t drain_since;
+    mpmx_drain drain;                    /* see drain.c                               */
     int64_t orphan_until;        /* coarse ms; the parent is gone                     */
     int64_t outdated_since;      /* coarse ms; a newer generation is said to run      */
     int told_stopping;           /* child_stopping hook was run with graceful         */

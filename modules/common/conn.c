@@ -114,9 +114,10 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     conn->shaken = conn->ended = 0;
     conn->drained = conn->head_late = conn->notified = conn->closing = conn->linger_short = 0;
     conn->proto_known = conn->dead = conn->no_more = conn->alone = conn->cool = 0;
-    conn->restless = conn->hurry = 0;
+    conn->restless = conn->hurry = conn->heard = 0;
     conn->head_due = 0;
     conn->keepalives = 0;
+    atomic_store_explicit(&conn->stays, 0, memory_order_relaxed);
     mpmx_conn_set_idle_since(conn, 0);
     conn->c = NULL;
     conn->pool = NULL;
@@ -188,35 +189,72 @@ static int count_of(mpmx_conn_state state)
 
 /* --- parking ---------------------------------------------------------------- */
 
-void mpmx_conn_park(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsigned interest,
-                    int64_t timeout_ms)
+/* From here on it may be somebody else's, unless it fails. */
+static apr_status_t arm(mpmx_child *child, mpmx_conn *conn, unsigned interest)
 {
-    mpmx_child *child = mpmx_child_of(w);
     uint64_t claim = atomic_load_explicit(&conn->claim, memory_order_relaxed);
     uint64_t token = (claim & ~SERIAL_MASK) | ((claim + 1) & SERIAL_MASK);
     uint64_t settled = token | ARMED;
-    int64_t wake;
     apr_status_t rv;
 
-    mpmx_conn_set_state(conn, state);
-    mpmx_conn_count(w, conn, count_of(state));
-    wake = mpmx_wheel_set(&child->wheel, &conn->deadline, mpmx_clock_coarse_ms() + timeout_ms);
+    conn->interest = (unsigned char)interest;
     atomic_store_explicit(&conn->claim, token | ARMED, memory_order_release);
     rv = mpmx_poller_arm(child->poller, &conn->poll, conn->fd, token, interest);
-    if (rv == APR_SUCCESS) {
-        /* From here on it may be somebody else's, but records stay records. */
+    if (rv == APR_SUCCESS)               /* also somebody else's record stays a record */
         atomic_compare_exchange_strong(&conn->claim, &settled, token | ARMED | SETTLED);
-        mpmx_child_awake_at(child, wake);
-        return;
+    else {                               /* not reported and not SETTLED: still ours */
+        atomic_store(&conn->claim, token);
+        if (mpmx_may_log(&child->park_logged, mpmx_clock_coarse_ms()))
+            ap_log_error(APLOG_MARK, APLOG_WARNING, rv, child->server,
+                         "cannot wait for a connection (descriptor %d), closing it, and others that "
+                         "this happens to", conn->fd);
     }
-    /* Not reported and not SETTLED: still ours. */
-    atomic_store(&conn->claim, token);
-    ap_log_error(APLOG_MARK, APLOG_WARNING, rv, child->server,
-                 "cannot wait for a connection (descriptor %d), closing it", conn->fd);
+    return rv;
+}
+
+static void cannot_wait(mpmx_worker *w, mpmx_work *work)
+{
+    mpmx_conn *conn = (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work));
+
     if (conn->c)
         mpmx_serve_abandon(w, conn);
     else
         mpmx_conn_close(w, conn);
+}
+
+void mpmx_conn_park(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, unsigned interest,
+                    int64_t timeout_ms)
+{
+    mpmx_child *child = mpmx_child_of(w);
+    int64_t wake;
+
+    mpmx_conn_set_state(conn, state);
+    mpmx_conn_count(w, conn, count_of(state));
+    wake = mpmx_wheel_set(&child->wheel, &conn->deadline, mpmx_clock_coarse_ms() + timeout_ms);
+    if (arm(child, conn, interest) == APR_SUCCESS)
+        mpmx_child_awake_at(child, wake);
+    else
+        cannot_wait(w, &conn->work);
+}
+
+static int is_parked(const mpmx_conn *conn, int64_t now)
+{
+    (void)now;
+    return mpmx_conn_get_state(conn) != MPMX_CONN_FREE;
+}
+
+/* A report that comes meanwhile is out of date, but comes again for what is armed then. */
+int mpmx_conn_inspect(mpmx_child *child, mpmx_conn *conn,
+                      void (*look)(const mpmx_conn *conn, void *baton), void *baton)
+{
+    if (!mpmx_conn_claim_parked(conn, is_parked, 0))
+        return 0;
+    look(conn, baton);
+    if (arm(child, conn, conn->interest) != APR_SUCCESS) {
+        conn->work.run = cannot_wait;
+        mpmx_crew_submit(&child->crew, &conn->work);
+    }
+    return 1;
 }
 
 /* All of a head within RequestHeadTimeout, and no pause longer than Timeout. */

@@ -8,6 +8,8 @@
  *                         |                          +--> SUSPENDED
  *                         +--deadline, EOF--> LINGER --EOF, deadline--> FREE
  *
+ *   NEW, ASLEEP --handed over--> FREE here, and NEW, ASLEEP in another process (handover.h)
+ *
  * state      descriptor  conn_rec  armed for      deadline
  * FREE       -           -         -              -
  * NEW        open        TLS only  read           RequestHeadTimeout
@@ -24,7 +26,9 @@
  * One owner at a time.  A record belongs to the thread that accepted or claimed it,
  * until that thread parks it (arms it in the poller); from then on nobody owns it,
  * and whoever claims it next does: a worker with a report of the poller, or the
- * housekeeper because the deadline has passed.  `claim` decides between them.  A
+ * housekeeper because the deadline has passed or it is to travel.  `claim` decides
+ * between them.  A connection that travels has no record at all while it is on its way;
+ * its descriptor is the socket's, and the first process closes its own.  A
  * SUSPENDED connection is on the child's list of those and belongs to the module.
  *
  * Records are found by descriptor and never freed, so a stale report can be told
@@ -70,7 +74,10 @@ typedef struct mpmx_view {
     int keepalive_ms;            /* KeepAliveTimeout that applies now                 */
     int timeout_ms;              /* Timeout that applies now                          */
     int last_request;            /* the client has said that it sends nothing more    */
+    int parting;                 /* MPMX_PARTS_*: the end of the last response has come by */
 } mpmx_view;
+
+enum { MPMX_PARTS_NOT, MPMX_PARTS_PLAIN, MPMX_PARTS_LATER };     /* farewell.c */
 
 typedef union mpmx_peer {
     struct sockaddr sa;
@@ -86,6 +93,8 @@ struct mpmx_conn {
     int fd;
     _Atomic unsigned char state; /* mpmx_conn_state; by the two functions below only  */
     unsigned char counted;       /* which mpmx_count it is in, + 1; 0: none           */
+    unsigned char interest;      /* what the poller was asked for last                */
+    _Atomic unsigned char stays; /* offer under which it cannot travel (handover.h)   */
     unsigned gated : 1;          /* heads are collected by the gate                   */
     unsigned tls : 1;            /* ... as TLS records, and once there is a conn_rec: */
     unsigned inner : 1;          /*     inside TLS (tls_head.h)                       */
@@ -103,6 +112,7 @@ struct mpmx_conn {
     unsigned dead : 1;           /* its pool was destroyed by a module                */
     unsigned restless : 1;       /* does not sleep: see hibernate.c                   */
     unsigned hurry : 1;          /* others need its descriptor (expiry.c)             */
+    unsigned heard : 1;          /* not HTTP/1: something has come since the child leaves */
     mpmx_poll_entry poll;
     mpmx_gate gate;
     int64_t head_due;            /* end of RequestHeadTimeout (0: no head begun) or of the
@@ -111,6 +121,7 @@ struct mpmx_conn {
     uint32_t buf_len, buf_size;
     const char *input;           /* received and not yet given to httpd: in buf or in */
     uint32_t input_len;          /* the scratch memory of the worker that serves it   */
+    _Atomic int server;          /* SERVING: slot of the worker                        */
     _Atomic int64_t idle_since;  /* NEW: accepted; KEEPALIVE, ASLEEP: the last response
                                     (coarse ms); 0: a head has begun, or it has to go   */
     int keepalives;              /* c->keepalives, while it sleeps                     */
@@ -136,6 +147,12 @@ static inline mpmx_conn_state mpmx_conn_get_state(const mpmx_conn *conn)
 static inline void mpmx_conn_set_state(mpmx_conn *conn, mpmx_conn_state state)
 {
     atomic_store_explicit(&conn->state, (unsigned char)state, memory_order_relaxed);
+}
+
+static inline void mpmx_conn_set_serving(mpmx_conn *conn, const mpmx_worker *w)
+{
+    atomic_store_explicit(&conn->server, w->slot, memory_order_relaxed);
+    mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
 }
 
 #define MPMX_CONN_MAX (1 << 23)          /* descriptors from here on have no record */
@@ -165,6 +182,11 @@ mpmx_conn *mpmx_conn_claim(struct mpmx_child *child, uint64_t token);
 /* Takes a parked connection that `wanted` says yes to, for another reason than a report. Nonzero if
  * the caller owns it now. Any thread (housekeeper). */
 int mpmx_conn_claim_parked(mpmx_conn *conn, int (*wanted)(const mpmx_conn *conn, int64_t now), int64_t now);
+
+/* Has `look` look at a parked connection, which nobody else can own meanwhile. Zero if somebody
+ * does already. Housekeeper. */
+int mpmx_conn_inspect(struct mpmx_child *child, mpmx_conn *conn,
+                      void (*look)(const mpmx_conn *conn, void *baton), void *baton);
 
 /* The owner goes on with it after a report. The connection is no longer the
  * caller's afterwards. Workers. */

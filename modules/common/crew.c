@@ -2,8 +2,10 @@
 #include "crew.h"
 #include "log.h"
 #include "compat.h"
+#include "schedule.h"
 #include "threadstate.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "mpm_common.h"
@@ -56,38 +58,50 @@ int mpmx_crew_first(const mpmx_crew *crew, int cores)
     return crew->announced || cores + RESERVE > crew->size ? crew->size : cores + RESERVE;
 }
 
-int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *pool)
+/* An errno. */
+static apr_status_t start_one(mpmx_crew *crew, mpmx_worker *w, apr_threadattr_t *attr, apr_pool_t *pool)
 {
-    apr_threadattr_t *attr;
-    int i, missing = 0;
+    apr_status_t rv;
 
+    if (!w->scratch && !(w->scratch = malloc(MPMX_SCRATCH)))
+        return ENOMEM;
+    atomic_fetch_add(&crew->alive, 1);
+    rv = mpmx_thread_create(&w->thread, attr, crew->main, w, pool);
+    if (rv == APR_SUCCESS) {
+        atomic_fetch_sub(&crew->unstarted, 1);
+        return APR_SUCCESS;
+    }
+    atomic_fetch_sub(&crew->alive, 1);
+    w->thread = NULL;
+    return rv;
+}
+
+int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *parent)
+{
+    int i, lacking = atomic_exchange(&crew->lacking, 0), started = 0;
+    apr_status_t rv = APR_SUCCESS;
+    apr_threadattr_t *attr;
+    apr_pool_t *pool;
+
+    /* APR keeps the record of a thread that was not started for as long as the pool. */
+    apr_pool_create(&pool, parent);
     apr_threadattr_create(&attr, pool);
     apr_threadattr_detach_set(attr, 0);
     if (ap_thread_stacksize)
         apr_threadattr_stacksize_set(attr, ap_thread_stacksize);
-    atomic_store(&crew->lacking, 0);
-    for (i = 0; i < crew->size && n > 0; i++) {
-        mpmx_worker *w = &crew->worker[i];
-
-        if (w->thread)
-            continue;
-        n--;
-        if (!w->scratch && !(w->scratch = malloc(MPMX_SCRATCH))) {
-            atomic_store(&w->state, MPMX_W_GONE);    /* not idle: nobody can count on it */
-            missing++;
-            continue;
+    if (lacking > n)
+        n = lacking;
+    if (n > atomic_load(&crew->unstarted))
+        n = atomic_load(&crew->unstarted);
+    for (i = 0; i < crew->size && started < n && rv == APR_SUCCESS; i++)
+        if (!crew->worker[i].thread) {
+            rv = start_one(crew, &crew->worker[i], attr, pool);
+            started += rv == APR_SUCCESS;
         }
-        atomic_fetch_add(&crew->alive, 1);
-        if (mpmx_thread_create(&w->thread, attr, crew->main, w, pool) != APR_SUCCESS) {
-            atomic_fetch_sub(&crew->alive, 1);
-            w->thread = NULL;
-            atomic_store(&w->state, MPMX_W_GONE);
-            missing++;
-            continue;
-        }
-        atomic_fetch_sub(&crew->unstarted, 1);
-    }
-    return missing;
+    if (!started)
+        apr_pool_destroy(pool);
+    errno = rv;
+    return n - started;
 }
 
 /* Too few threads stand by for what may come next, or for what is wanted now. With many at work,
@@ -194,6 +208,8 @@ static void await_report(mpmx_crew *crew, mpmx_worker *w)
     uint64_t filled = atomic_load_explicit(&w->filled, memory_order_relaxed);
     int i, n, max;
 
+    if (w->at_once && --w->at_once == 0)
+        mpmx_schedule_in_turn();
     max = atomic_fetch_add(&crew->waiting, 1) > 0 ? 1 : batch_size(crew);
     if (atomic_load(&crew->work_count) > 0 || atomic_load(&crew->leaving)) {
         atomic_fetch_sub(&crew->waiting, 1);

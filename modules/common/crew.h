@@ -76,6 +76,8 @@ struct mpmx_worker {
     _Atomic int count[MPMX_COUNTS];      /* this thread's share of the child's sums  */
     int slot;                            /* thread slot in the scoreboard            */
     int status_ready;                    /* the scoreboard says READY                */
+    int at_once;                         /* waits in the poller until it is scheduled in turn
+                                            again (schedule.h), or 0                 */
     long connection_id;                  /* c->id of what it serves (contract 6.2)   */
     struct mpmx_child *child;
     apr_thread_t *thread;
@@ -148,8 +150,8 @@ void mpmx_crew_init(mpmx_crew *crew, int size, apr_pool_t *pool);
 /* How many threads there should be before anything happens. */
 int mpmx_crew_first(const mpmx_crew *crew, int cores);
 
-/* Starts `n` threads more, if there are workers without one; returns how many could not be
- * started. The child's main thread. */
+/* Starts `n` threads more, or as many as are lacking, if there are workers without one; returns how
+ * many could not be started (errno: why). The child's main thread. */
 int mpmx_crew_start(mpmx_crew *crew, int n, apr_pool_t *pool);
 
 /* To be called by a worker's thread first and last. */

@@ -21,6 +21,7 @@
 #define HEAD_DEFAULT   20
 #define HEAD_MAX       3600
 #define SLEEP_DEFAULT  1
+#define DRAIN_DEFAULT  300
 #define SLEEP_MAX      3600
 #define TIMEOUT_MAX    (INT_MAX / 1000)
 
@@ -43,6 +44,7 @@ static const setting settings[] = {
     { "MaxSpareThreads",    AT(max_spare_threads),   1, INT_MAX, 1 },
     { "MaxRequestWorkers",  AT(max_request_workers), 1, INT_MAX, 1 },
     { "RequestHeadTimeout", AT(head_timeout),        1, HEAD_MAX, 0 },
+    { "GracefulDrainTimeout", AT(drain_timeout),     0, TIMEOUT_MAX, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -161,6 +163,30 @@ const char *mpmx_set_hibernate(cmd_parms *cmd, void *dummy, const char *arg)
     return NULL;
 }
 
+static const char *set_switch(cmd_parms *cmd, const char *arg, int *is_on)
+{
+    const char *err = not_here(cmd, arg, "On or Off");
+
+    if (err)
+        return err;
+    if (strcasecmp(arg, "on") && strcasecmp(arg, "off"))
+        return bad(cmd, arg, "On or Off");
+    *is_on = !strcasecmp(arg, "on");
+    return NULL;
+}
+
+const char *mpmx_set_reload_check(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    (void)dummy;
+    return set_switch(cmd, arg, &mpmx.conf.reload_check);
+}
+
+const char *mpmx_set_handover(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    (void)dummy;
+    return set_switch(cmd, arg, &mpmx.conf.handover);
+}
+
 void mpmx_directives_reset(mpmx_config *conf)
 {
     const mpmx_policy *policy = &mpmx_this_policy;
@@ -175,6 +201,9 @@ void mpmx_directives_reset(mpmx_config *conf)
     conf->worker_factor16 = FACTOR_DEFAULT * FACTOR_SCALE;
     conf->head_timeout = HEAD_DEFAULT;
     conf->hibernate_ms = SLEEP_DEFAULT * 1000;
+    conf->drain_timeout = DRAIN_DEFAULT;
+    conf->reload_check = 1;
+    conf->handover = 1;
     conf->old_names = 0;
 }
 

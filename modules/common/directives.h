@@ -20,6 +20,8 @@ const char *mpmx_set_number(cmd_parms *cmd, void *dummy, const char *arg);
 const char *mpmx_set_named(cmd_parms *cmd, const char *name, const char *arg);
 const char *mpmx_set_factor(cmd_parms *cmd, void *dummy, const char *arg);
 const char *mpmx_set_hibernate(cmd_parms *cmd, void *dummy, const char *arg);
+const char *mpmx_set_reload_check(cmd_parms *cmd, void *dummy, const char *arg);
+const char *mpmx_set_handover(cmd_parms *cmd, void *dummy, const char *arg);
 const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *arg);
 
 /* For the processes of event and worker. */
@@ -49,9 +51,15 @@ const char *mpmx_set_shutdown_timeout(cmd_parms *cmd, void *dummy, const char *a
 #define MPMX_COMMON_COMMANDS \
     AP_INIT_TAKE1("GracefulShutdownTimeout", mpmx_set_shutdown_timeout, NULL, RSRC_CONF, \
                   "Seconds that a graceful stop may take (0: no limit)"), \
+    AP_INIT_TAKE1("GracefulDrainTimeout", mpmx_set_number, NULL, RSRC_CONF, \
+                  "Seconds that an old generation may finish its work after a restart (0: no limit)"), \
     AP_INIT_TAKE1("RequestHeadTimeout", mpmx_set_number, NULL, RSRC_CONF, \
                   "Seconds that a client may take for a complete request head"), \
     AP_INIT_TAKE1("KeepAliveHibernate", mpmx_set_hibernate, NULL, RSRC_CONF, \
-                  "Seconds after which an idle keep-alive connection gives its memory back, or off")
+                  "Seconds after which an idle keep-alive connection gives its memory back, or off"), \
+    AP_INIT_TAKE1("ReloadCheck", mpmx_set_reload_check, NULL, RSRC_CONF, \
+                  "On: a restart is refused if the new configuration does not pass a check; or Off"), \
+    AP_INIT_TAKE1("GracefulHandover", mpmx_set_handover, NULL, RSRC_CONF, \
+                  "On: idle connections of a child that leaves go on in another one")
 
 #endif

@@ -23,7 +23,8 @@ static int has_time_left(const mpmx_conn *conn)
 static void expired(mpmx_worker *w, mpmx_work *work)
 {
     mpmx_conn *conn = (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work));
-    int stopping = mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING;
+    mpmx_phase phase = mpmx_child_phase(mpmx_child_of(w));
+    int stopping = phase >= MPMX_PHASE_STOPPING;
 
     switch (mpmx_conn_get_state(conn)) {
     case MPMX_CONN_NEW:
@@ -43,8 +44,8 @@ static void expired(mpmx_worker *w, mpmx_work *work)
             mpmx_hibernate(w, conn);
         else if (conn->c)
             mpmx_serve_idle(w, conn);
-        else if (mpmx_conn_get_state(conn) == MPMX_CONN_ASLEEP && !stopping)
-            mpmx_linger_asleep(w, conn);
+        else if ((mpmx_conn_get_state(conn) == MPMX_CONN_ASLEEP && !stopping) || phase == MPMX_PHASE_ENDING)
+            mpmx_linger_asleep(w, conn); /* its request may be on its way: no reset */
         else
             mpmx_conn_close(w, conn);
         break;

@@ -3,13 +3,16 @@
 #include "mpmx.h"
 #include "compat.h"
 #include "directives.h"
+#include "farewell.h"
 #include "log.h"
 #include "netbucket.h"
+#include "notify.h"
 #include "old_names.h"
 #include "scoreboard.h"
 #include "serve.h"
 #include "suspend.h"
 #include "tls_head.h"
+#include "unix/preflight.h"
 #include "unix/process.h"
 
 #include <fcntl.h>
@@ -85,6 +88,8 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     httpd->module_loads++;
     if (detach(httpd) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
+    if (httpd->my_generation > 0)        /* a signal up to here is lost, but also served */
+        mpmx_notify_reloading();
     ap_listen_pre_config();
     mpmx_directives_reset(&mpmx.conf);
     ap_extended_status = 0;              /* mod_status turns it on later */
@@ -235,11 +240,13 @@ void mpmx_register_hooks(apr_pool_t *pool)
     ap_hook_open_logs(open_logs, NULL, before_core, APR_HOOK_REALLY_FIRST);
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mpmx_preflight, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_mpm(mpmx_supervisor_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_mpm_query(query, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_mpm_get_name(get_name, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_network_bucket(mpmx_netbucket_insert, NULL, NULL, APR_HOOK_MIDDLE);
     mpmx_tls_head_register();
+    mpmx_farewell_register();
     ap_hook_post_read_request(mpmx_view_post_read, NULL, NULL, APR_HOOK_MIDDLE);
     if (mpmx_this_policy.async) {
         ap_hook_mpm_register_timed_callback(mpmx_timed_callback, NULL, NULL, APR_HOOK_MIDDLE);

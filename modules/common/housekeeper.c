@@ -13,12 +13,15 @@
 #include "cores.h"
 #include "linger.h"
 #include "expiry.h"
+#include "handover.h"
 #include "hibernate.h"
 #include "log.h"
 #include "recall.h"
 #include "scoreboard.h"
 #include "share.h"
 #include "suspend.h"
+#include "terminal.h"
+#include "threads.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +34,6 @@
 
 #define PUBLISH_MS         50
 #define SUSPENDED_MS      100    /* how often unfinished SUSPENDED ones are looked at  */
-#define THREADS_MS       1000    /* how often missing threads are tried again          */
 #define STOP_GRACE_MS    2000    /* what a handler gets to notice that its socket is shut */
 #define ORPHAN_GRACE_MS  2000    /* to finish requests after the parent's death         */
 #define ENDING_MS         200    /* between two looks for idle ones at a graceful stop */
@@ -82,7 +84,7 @@ static void be_orphan(mpmx_child *child)
 static void listen_to_parent(mpmx_child *child)
 {
     char word;
-    ssize_t n = recv(child->control, &word, 1, MSG_DONTWAIT);
+    ssize_t n = mpmx_handover_hear(child, &word);
 
     if (n == 1) {
         if (word == MPMX_SAY_DRAIN)
@@ -96,7 +98,7 @@ static void listen_to_parent(mpmx_child *child)
         else if (word == MPMX_SAY_STAY)
             child->outdated_since = 0;
         else if (word == MPMX_SAY_NO_SLOT)
-            atomic_store(&child->slot_lost, 1);
+            mpmx_scoreboard_lose_slot(child);
     }
     else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
         close(child->control);
@@ -127,7 +129,7 @@ static int is_idle(const mpmx_conn *conn, int64_t now)
     mpmx_conn_state state = mpmx_conn_get_state(conn);
 
     if (state == MPMX_CONN_LINGER)       /* at the end, two seconds must do */
-        return now >= conn->head_due - LINGER_MS + LINGER_SHORT_MS;
+        return !conn->linger_short && now >= conn->head_due - LINGER_MS + LINGER_SHORT_MS;
     return mpmx_conn_is_idle(conn);
 }
 
@@ -154,7 +156,8 @@ static void stop_accepting(mpmx_child *child)
     mpmx.retained->mpm_state = AP_MPMQ_STOPPING;
     child->drain_since = mpmx_clock_coarse_ms();
     mpmx_listeners_leave(child);
-    mpmx_scoreboard_quiescing(child->slot, 1);
+    if (!child->slot_lost)
+        mpmx_scoreboard_quiescing(child->slot, 1);
     mark_threads(child);
     mpmx_child_say(child, MPMX_SAY_LEAVING);
 }
@@ -173,6 +176,7 @@ static void draw_consequences(mpmx_child *child)
         }
     }
     if (phase == MPMX_PHASE_STOPPING) {
+        mpmx_drain_cut(child);
         /* Once per transition: a forced end may follow a graceful one (2.3). */
         mpmx_run_child_stopping(child->pool, 0);
         child->told_stopping = 1;
@@ -244,25 +248,20 @@ static void publish(mpmx_child *child, int64_t now)
     set_base(child);
 }
 
-/* Those that have become necessary, or could not be started the last time. */
-static void start_threads(mpmx_child *child, apr_pool_t *pruntime, int *missing, int64_t now,
-                          int64_t *until)
+/* Accepts, and says so, as soon as there are threads to serve and the sockets are listened to: upon
+ * that word, older children leave. */
+static void get_ready(mpmx_child *child)
 {
-    int n = atomic_load(&child->crew.lacking);
-
-    if (*missing > n)
-        n = *missing;
-    if (!n || child->acted >= MPMX_PHASE_STOPPING)
+    if (child->said_ready || child->acted > MPMX_PHASE_RUNNING || !atomic_load(&child->crew.alive))
         return;
-    if (!*missing || now - child->threads_tried >= THREADS_MS) {
-        child->threads_tried = now;
-        *missing = mpmx_crew_start(&child->crew, n, pruntime);
-    }
-    if (*missing && child->threads_tried + THREADS_MS < *until)
-        *until = child->threads_tried + THREADS_MS;
+    mpmx_listeners_go_on(child, MPMX_PAUSE_START);
+    if (atomic_load(&child->paused) & MPMX_PAUSE_SHED)
+        return;
+    child->said_ready = 1;
+    mpmx_child_say(child, MPMX_SAY_READY);
 }
 
-static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
+static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime)
 {
     int64_t now = mpmx_clock_coarse_ms(), until = now + OUTDATED_MS, next;
 
@@ -283,11 +282,14 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime, int *missing)
         mpmx_expiry_all(child, is_idle);
         until = now + ENDING_MS;
     }
+    mpmx_handover_go_on(child, now, &until);
     if (child->suspended) {
         mpmx_suspend_look(child);
         until = until < now + SUSPENDED_MS ? until : now + SUSPENDED_MS;
     }
-    start_threads(child, pruntime, missing, now, &until);
+    mpmx_drain_report(child, now, &until);
+    mpmx_threads_go_on(child, pruntime, now, &until);
+    get_ready(child);
     mpmx_hibernate_give_back(child, now, &until);
     next = mpmx_wheel_next(&child->wheel);
     return next < until ? next : until;
@@ -338,12 +340,14 @@ static struct timespec span(mpmx_child *child, int64_t due, int ticking)
 /* `reports`: the poller's descriptor, or -1 when others look after it. poll(2) ignores -1. */
 static void sleep_well(mpmx_child *child, const struct timespec *ts, const sigset_t *mask, int reports)
 {
-    struct pollfd pfd[3] = { { child->bell[0], POLLIN, 0 }, { child->control, POLLIN, 0 },
-                             { reports, POLLIN, 0 } };
+    struct pollfd pfd[4] = { { child->bell[0], POLLIN, 0 }, { child->control, POLLIN, 0 },
+                             { reports, POLLIN, 0 }, { mpmx_terminal_descriptor(), POLLIN, 0 } };
     char drop[16];
 
-    if (ppoll(pfd, 3, ts, mask) <= 0)
+    if (ppoll(pfd, 4, ts, mask) <= 0)
         return;
+    if (pfd[3].revents)
+        mpmx_terminal_obey();
     if (pfd[2].revents)
         mpmx_recall_reports_wait(child, mpmx_clock_coarse_ms());
     if (pfd[0].revents) {
@@ -364,7 +368,8 @@ static void signals_while_asleep(sigset_t *mask)
     sigdelset(mask, SIGTERM);
     if (mpmx.one_process) {              /* nobody else will tell us */
         sigdelset(mask, SIGINT);
-        sigdelset(mask, AP_SIG_GRACEFUL_STOP);
+        if (mpmx_terminal_descriptor() < 0)
+            sigdelset(mask, AP_SIG_GRACEFUL_STOP);
     }
 }
 
@@ -403,43 +408,22 @@ static void join(mpmx_child *child)
     }
 }
 
-static int start_first(mpmx_child *child, apr_pool_t *pruntime)
-{
-    int i, first = mpmx_crew_first(&child->crew, mpmx_cores());
-    int missing = mpmx_crew_start(&child->crew, first, pruntime);
-
-    /* The others are as ready as these: it takes a tenth of a millisecond to start one. */
-    for (i = first; i < child->crew.size; i++)   /* not those that have just failed */
-        mpmx_scoreboard_worker_start(&child->crew.worker[i]);
-    if (missing == first)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, child->server, "no worker thread could be started, "
-                     "trying again; is there a limit on processes or memory?");
-    else if (missing)
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
-                     "%d of %d worker threads could not be started; going on, and trying again",
-                     missing, first);
-    child->threads_tried = mpmx_clock_coarse_ms();
-    return missing;
-}
-
 void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
 {
     int64_t due, last_us = 0;
     struct timespec ts;
     sigset_t mask;
-    int missing, ticking, reports;
+    int ticking, reports;
 
     signals_while_asleep(&mask);
     child->acted = MPMX_PHASE_RUNNING;
-    missing = start_first(child, pruntime);
+    mpmx_threads_begin(child, pruntime);
     mpmx.retained->mpm_state = AP_MPMQ_RUNNING;
     publish(child, mpmx_clock_coarse_ms());
-    mpmx_listeners_go_on(child, MPMX_PAUSE_START);
-    mpmx_child_say(child, MPMX_SAY_READY);
     while (!is_done(child)) {
         obey_signals(child);
         atomic_store(&child->wake_at, INT64_MAX);    /* from here on: ring when it matters */
-        due = do_duties(child, pruntime, &missing);
+        due = do_duties(child, pruntime);
         ticking = tick(child, &last_us);
         if (is_done(child))
             break;

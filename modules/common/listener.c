@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "conn.h"
 #include "expiry.h"
+#include "handover.h"
 #include "log.h"
 #include "share.h"
 
@@ -21,8 +22,8 @@
 #define ACCEPT_MANY    16        /* per report, while this child has not more than others */
 #define ACCEPT_FEW      1
 #define ACCEPT_LAST    64        /* per socket, when leaving                              */
+#define ACCEPT_REST 65536        /* ... when all do: what any queue may hold               */
 #define SHED_MS       100        /* pause after running out of descriptors or memory     */
-#define SHED_LOG_MS 60000
 #define ROOM_MS        10        /* between two times of closing idle ones near the limit   */
 #define FAIR_MARGIN    16
 #define CREDIT         32
@@ -45,7 +46,7 @@ static int bound_to_one(const apr_sockaddr_t *sa)
 apr_status_t mpmx_listeners_init(mpmx_child *child, ap_listen_rec *bucket, apr_pool_t *pool)
 {
     ap_listen_rec *rec;
-    int i = 0;
+    int i = 1, receiver = mpmx_handover_receiver();
 
     for (rec = bucket; rec; rec = rec->next)
         i++;
@@ -63,12 +64,16 @@ apr_status_t mpmx_listeners_init(mpmx_child *child, ap_listen_rec *bucket, apr_p
         l->gated = mode != MPMX_GATE_OFF;
         l->tls = mode == MPMX_GATE_RECORDS;
         l->specific = bound_to_one(rec->bind_addr);
+        mpmx_place_set(&l->place, (const struct sockaddr *)&rec->bind_addr->sa, mode, rec->protocol);
         /* Core makes a sole listener blocking; siblings share the flag, so no thread
          * may ever rely on it, but a lost race must not block one. */
         if (fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK) < 0)
             return errno;
         child->listeners++;
     }
+    child->ports = child->listeners;
+    if (receiver >= 0)
+        mpmx_handover_listen(&child->listener[child->listeners++], receiver);
     return APR_SUCCESS;
 }
 
@@ -86,10 +91,12 @@ mpmx_listener *mpmx_listener_of(mpmx_child *child, uint64_t token)
 
 /* --- pausing -------------------------------------------------------------------- */
 
+static void shed(mpmx_child *child, int error);
+
 /* For mod_status and the other children. A pause of some milliseconds is not worth a word. */
 static void publish(mpmx_child *child)
 {
-    process_score *ps = ap_get_scoreboard_process(child->slot);
+    process_score *ps = child->slot_lost ? NULL : ap_get_scoreboard_process(child->slot);
 
     if (ps)
         ps->not_accepting = (atomic_load(&child->paused) & ~MPMX_PAUSE_SHARE) != 0;
@@ -107,24 +114,34 @@ void mpmx_listeners_pause(mpmx_child *child, int reason)
     pthread_mutex_unlock(&child->listen_lock);
 }
 
+/* Nonzero: it cannot be listened to for now (an errno). With the lock held. */
+static apr_status_t listen_to(mpmx_child *child, mpmx_listener *l)
+{
+    apr_status_t rv = mpmx_poller_listen(child->poller, &l->poll, l->fd,
+                                         mpmx_listener_token(child, l));
+
+    if (mpmx_accept_judge(rv) != MPMX_ACCEPT_CLOSED)
+        return rv;
+    if (l->rec)                          /* not the hand-over's (handover.h) */
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, child->server,
+                     "cannot accept on %pI in this child", l->rec->bind_addr);
+    return APR_SUCCESS;                  /* and never will */
+}
+
 void mpmx_listeners_go_on(mpmx_child *child, int reason)
 {
+    apr_status_t rv = APR_SUCCESS;
     int i;
 
     pthread_mutex_lock(&child->listen_lock);
     if ((atomic_load(&child->paused) & reason)
-        && (atomic_fetch_and(&child->paused, ~reason) & ~reason) == 0) {
-        for (i = 0; i < child->listeners; i++) {
-            mpmx_listener *l = &child->listener[i];
-            apr_status_t rv = mpmx_poller_listen(child->poller, &l->poll, l->fd,
-                                                 mpmx_listener_token(child, l));
-            if (rv != APR_SUCCESS)
-                ap_log_error(APLOG_MARK, APLOG_ERR, rv, child->server,
-                             "cannot accept on %pI in this child", l->rec->bind_addr);
-        }
-    }
+        && (atomic_fetch_and(&child->paused, ~reason) & ~reason) == 0)
+        for (i = 0; i < child->listeners && rv == APR_SUCCESS; i++)
+            rv = listen_to(child, &child->listener[i]);
     publish(child);
     pthread_mutex_unlock(&child->listen_lock);
+    if (rv != APR_SUCCESS)
+        shed(child, rv);
 }
 
 /* AsyncRequestWorkerFactor: connections with something in progress against threads and
@@ -170,16 +187,8 @@ static int have_room(mpmx_child *child)
     return free_now > 0;
 }
 
-/* Is it time again to log something of which one line a minute says enough? */
-static int may_log(_Atomic int64_t *last, int64_t now)
-{
-    int64_t then = atomic_load(last);
-
-    return (!then || now - then >= SHED_LOG_MS) && atomic_compare_exchange_strong(last, &then, now);
-}
-
-/* Out of descriptors or memory: the child lives on and tries again after a pause. Connections
- * that are idle the longest give what they have to new ones. */
+/* Out of descriptors, memory or what else the kernel may be short of: the child lives on and tries
+ * again after a pause. Connections that are idle the longest give what they have to new ones. */
 static void shed(mpmx_child *child, int error)
 {
     int64_t now = mpmx_clock_coarse_ms();
@@ -188,19 +197,20 @@ static void shed(mpmx_child *child, int error)
     mpmx_listeners_pause(child, MPMX_PAUSE_SHED);
     mpmx_child_say(child, MPMX_SAY_FULL);
     mpmx_expiry_idlest(child);
-    if (may_log(&child->shed_logged, now))
+    if (mpmx_may_log(&child->shed_logged, now))
         ap_log_error(APLOG_MARK, APLOG_ERR, error, child->server, APLOGNO(02179)
                      "cannot accept connections for lack of resources (%d open); trying again "
-                     "every %d ms. Consider raising the limit of open files (ulimit -n) or "
-                     "lowering MaxRequestWorkers", mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS),
-                     SHED_MS);
+                     "every %d ms. Consider raising %s or lowering MaxRequestWorkers",
+                     mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS), SHED_MS,
+                     error == ENOSPC ? "the limit of watched descriptors (fs.epoll.max_user_watches)"
+                                     : "the limit of open files (ulimit -n)");
     mpmx_child_awake_at(child, now + SHED_MS);
 }
 
 /* accept(2) gives the lowest number that is free: a high one says that handlers will soon find no
  * descriptor for the files they serve. While idle connections can be closed for it, everybody is
  * let in. */
-static void near_limit(mpmx_child *child, int fd)
+void mpmx_listeners_near_limit(mpmx_child *child, int fd)
 {
     int64_t now = mpmx_clock_coarse_ms(), last = atomic_load(&child->room_made);
     int n;
@@ -213,7 +223,7 @@ static void near_limit(mpmx_child *child, int fd)
         return;                          /* those that were told to go are about to */
     if (!(n = mpmx_expiry_idlest(child)))
         shed(child, EMFILE);
-    else if (may_log(&child->room_logged, now))
+    else if (mpmx_may_log(&child->room_logged, now))
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
                      "%d connections are open, which is near the limit of open files: closing those "
                      "that are idle the longest (%d now) so that new ones can come. Consider raising "
@@ -272,7 +282,7 @@ static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l)
         conn = mpmx_conn_open(w, fd, l, &peer);
         error = ENOMEM;
         if (conn && fd >= child->fd_high)
-            near_limit(child, fd);
+            mpmx_listeners_near_limit(child, fd);
     }
     atomic_fetch_sub(&child->accepting, 1);
     errno = error;
@@ -308,7 +318,7 @@ static void close_all(mpmx_child *child)
     for (i = 0; i < child->listeners; i++) {
         ap_listen_rec *rec = child->listener[i].rec;
 
-        if (rec->active) {
+        if (rec && rec->active) {
             rec->active = 0;
             apr_socket_close(rec->sd);
         }
@@ -322,6 +332,12 @@ static void start_conn(mpmx_worker *w, mpmx_work *work)
     mpmx_conn_start(w, (mpmx_conn *)((char *)work - offsetof(mpmx_conn, work)));
 }
 
+/* When the whole server ends nobody else is there for the rest. */
+static int last_of(mpmx_child *child)
+{
+    return mpmx_child_phase(child) == MPMX_PHASE_ENDING ? ACCEPT_REST : ACCEPT_LAST;
+}
+
 /* The kernel may have told this child alone of a connection (EPOLLEXCLUSIVE): whoever leaves
  * takes with it what has arrived. */
 static void accept_last(mpmx_worker *w, mpmx_work *work)
@@ -332,13 +348,17 @@ static void accept_last(mpmx_worker *w, mpmx_work *work)
     (void)work;
     atomic_store(&child->last_accept_waits, 0);
     mpmx_listeners_pause(child, MPMX_PAUSE_STOP);
-    for (i = 0; i < child->listeners && mpmx_child_phase(child) < MPMX_PHASE_STOPPING; i++)
-        for (n = 0; n < ACCEPT_LAST; n++) {
+    for (i = child->ports; i < child->listeners; i++)
+        mpmx_handover_leave(w, &child->listener[i]);
+    for (i = 0; i < child->ports && mpmx_child_phase(child) < MPMX_PHASE_STOPPING; i++)
+        for (n = 0; n < last_of(child); n++) {
             mpmx_listener *l = &child->listener[i];
             mpmx_conn *conn;
             mpmx_peer peer;
             int fd = accept_one(l, &peer);
 
+            if (fd < 0 && mpmx_accept_judge(errno) == MPMX_ACCEPT_RETRY)
+                continue;                /* that one is gone, others may be there */
             if (fd < 0)
                 break;
             if ((conn = mpmx_conn_open(w, fd, l, &peer)) != NULL) {
@@ -353,6 +373,11 @@ static void accept_last(mpmx_worker *w, mpmx_work *work)
 
 void mpmx_listeners_leave(mpmx_child *child)
 {
+    if (!atomic_load(&child->crew.alive)) {      /* nobody has been told of a connection */
+        mpmx_listeners_pause(child, MPMX_PAUSE_STOP);
+        close_all(child);
+        return;
+    }
     atomic_fetch_add(&child->accepting, 1);      /* not done before that is */
     child->last_accept.run = accept_last;
     atomic_store(&child->last_accept_waits, 1);
@@ -363,13 +388,17 @@ void mpmx_listeners_leave(mpmx_child *child)
  * stays the same one for ever. Queueing up anew lets the others have their share. */
 static void queue_up(mpmx_child *child, mpmx_listener *l)
 {
+    apr_status_t rv = APR_SUCCESS;
+
     if (pthread_mutex_trylock(&child->listen_lock))
         return;
     if (!atomic_load(&child->paused)) {
         mpmx_poller_unlisten(child->poller, &l->poll, l->fd);
-        mpmx_poller_listen(child->poller, &l->poll, l->fd, mpmx_listener_token(child, l));
+        rv = listen_to(child, l);
     }
     pthread_mutex_unlock(&child->listen_lock);
+    if (rv != APR_SUCCESS)
+        shed(child, rv);
 }
 
 void mpmx_listeners_look(mpmx_child *child)
@@ -414,8 +443,13 @@ static void forget(mpmx_child *child, mpmx_listener *l)
 void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
 {
     mpmx_child *child = mpmx_child_of(w);
-    int left = budget(child);
+    int left;
 
+    if (l->ready) {
+        l->ready(w, l);
+        return;
+    }
+    left = budget(child);
     while (left-- > 0) {
         mpmx_conn *conn = accept_conn(w, l);
 

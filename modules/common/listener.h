@@ -5,14 +5,18 @@
 #include <stdatomic.h>
 #include "ap_listen.h"
 #include "crew.h"
+#include "handover_record.h"
 #include "poller.h"
 
 typedef struct mpmx_listener {
-    ap_listen_rec *rec;
+    ap_listen_rec *rec;          /* NULL: it takes connections from others of us (handover.h) */
     int fd;
     int gated;                   /* heads are collected before a worker is spent     */
     int tls;                     /* ... as TLS records                               */
     int specific;                /* bound to one address: no getsockname(2) needed   */
+    mpmx_place place;            /* what other generations know it by                */
+    int travels;                 /* its connections may go to them; housekeeper's     */
+    void (*ready)(mpmx_worker *w, struct mpmx_listener *l);  /* instead of accepting      */
     mpmx_poll_entry poll;
 } mpmx_listener;
 
@@ -43,6 +47,9 @@ void mpmx_listeners_go_on(struct mpmx_child *child, int reason);
 
 /* Goes on after MPMX_PAUSE_SHED if there are descriptors again, else later. Housekeeper. */
 void mpmx_listeners_try_again(struct mpmx_child *child);
+
+/* A descriptor as high as `fd` is in use: idle connections make room, or this child pauses. Workers. */
+void mpmx_listeners_near_limit(struct mpmx_child *child, int fd);
 
 /* Looks for connections that the kernel has told somebody else of. Any thread. */
 void mpmx_listeners_look(struct mpmx_child *child);

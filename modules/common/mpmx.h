@@ -57,6 +57,9 @@ typedef struct mpmx_config {
     int worker_factor16;         /* AsyncRequestWorkerFactor x 16                    */
     int head_timeout;            /* RequestHeadTimeout, seconds                      */
     int hibernate_ms;            /* KeepAliveHibernate; 0: off                       */
+    int drain_timeout;           /* GracefulDrainTimeout, seconds; 0: no limit       */
+    int reload_check;            /* ReloadCheck                                      */
+    int handover;                /* GracefulHandover                                 */
     unsigned old_names;          /* which names of httpd 2.2 were used, see
                                     old_names.c                                      */
 } mpmx_config;
@@ -77,6 +80,7 @@ typedef struct mpmx_server {
     int one_process;
     int no_sleep;                /* a module may keep something on connections and not
                                     show it: nobody sleeps (hibernate.c)             */
+    struct mpmx_reload *reload;  /* in the parent: what a restart waits for (reload.c) */
     pid_t parent;                /* in a child: who forked it                        */
     struct mpmx_child *child;    /* in a child: itself; NULL in the parent           */
 } mpmx_server;

@@ -1,6 +1,7 @@
 /* See netbucket.h. */
 #include "netbucket.h"
 #include "backend.h"
+#include "child.h"
 #include "compat.h"
 #include "head.h"
 #include "log.h"
@@ -135,6 +136,8 @@ static apr_status_t receive(mpmx_conn *conn, char *buf, apr_size_t *len, apr_rea
         if (n >= 0) {
             conn->drained = n > 0 && (apr_size_t)n < room;
             conn->ended = n == 0;
+            if (!conn->gated && mpmx_child_phase(mpmx.child) > MPMX_PHASE_RUNNING)
+                conn->heard = 1;         /* see mpmx_serve_is_promised() */
             *len = (apr_size_t)n;
             return APR_SUCCESS;
         }

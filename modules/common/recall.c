@@ -17,6 +17,7 @@
 #define IDLE_MS        1000      /* every client has that long                            */
 #define RECALL_MS        10      /* reports have waited that long; between two calls      */
 #define BUSY_MS         100
+#define WAY_MS         1000      /* who was called and is not back by then is held up         */
 
 /* What `idle` of a worker says: since when it waits (coarse ms, above 0), or one of these. One
  * word, so that who calls somebody back for having waited long cannot meet his next wait. */
@@ -52,6 +53,7 @@ apr_status_t mpmx_recall_wait(mpmx_worker *w, int fd, apr_interval_time_t timeou
     struct pollfd pfd = { fd, POLLIN, 0 };
     struct timespec ts = span(timeout_us > 0 ? timeout_us : 0);
     int64_t since = mpmx_clock_coarse_ms(), was, left;
+    mpmx_worker *self = w;
     int n, error;
 
     if (since < 1)
@@ -66,8 +68,11 @@ apr_status_t mpmx_recall_wait(mpmx_worker *w, int fd, apr_interval_time_t timeou
     error = errno;
     was = atomic_exchange(&w->idle, NOT);
     /* ppoll(2) looks for input first and for signals afterwards: what came in between wins. */
-    if (n > 0 || (was == CALLED && poll(&pfd, 1, 0) > 0))
+    if (n > 0 || (was == CALLED && poll(&pfd, 1, 0) > 0)) {
+        if (was == CALLED)               /* not on its way then */
+            atomic_compare_exchange_strong(&w->child->called, &self, NULL);
         return APR_SUCCESS;
+    }
     return n == 0 || was == CALLED ? APR_TIMEUP : error;
 }
 
@@ -136,11 +141,33 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
     return 0;
 }
 
+/* On a busy machine it may take a while until who was called runs at all, and then it has a
+ * connection to end and to come to the poller. What waits is still there meanwhile, and no reason
+ * to call a second one. The end of what it served is one step of its serial, its next report another. */
+static int is_on_its_way(mpmx_child *child, int64_t now)
+{
+    mpmx_worker *w = atomic_load(&child->called);
+
+    return w && atomic_load(&w->serial) - child->called_serial < 2 && now - child->called_at < WAY_MS;
+}
+
+static void call_back(mpmx_child *child, mpmx_worker *w, int64_t since, int64_t now)
+{
+    apr_os_thread_t *thread;
+
+    child->called_serial = atomic_load(&w->serial);
+    child->called_at = now;
+    atomic_store(&child->called, w);
+    if (!atomic_compare_exchange_strong(&w->idle, &since, CALLED))
+        atomic_store(&child->called, NULL);
+    else if (apr_os_thread_get(&thread, w->thread) == APR_SUCCESS)
+        pthread_kill(*thread, RECALL_SIGNAL);
+}
+
 void mpmx_recall_reports_wait(mpmx_child *child, int64_t now)
 {
     int64_t since = now;
     mpmx_worker *w = longest_idle(&child->crew, &since);
-    apr_os_thread_t *thread;
 
     child->recall_at = now + RECALL_MS;
     if (!child->reports_since || now - child->reports_since > 4 * RECALL_MS) {
@@ -153,7 +180,6 @@ void mpmx_recall_reports_wait(mpmx_child *child, int64_t now)
         return;
     }
     child->reports_since = now;
-    if (atomic_compare_exchange_strong(&w->idle, &since, CALLED)
-        && apr_os_thread_get(&thread, w->thread) == APR_SUCCESS)
-        pthread_kill(*thread, RECALL_SIGNAL);
+    if (!is_on_its_way(child, now))
+        call_back(child, w, since, now);
 }

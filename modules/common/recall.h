@@ -3,8 +3,8 @@
  *
  * Idle clients must not keep others out.  When requests wait although every thread of the
  * child is taken, the thread that has waited for its client the longest, a second at
- * least, is called back; to the client that is an early KeepAliveTimeout.  One at a time:
- * who has read its request by then takes the next report himself.
+ * least, is called back; to the client that is an early KeepAliveTimeout.  One at a time, the
+ * next when that one is through with its connection, or has its client's request after all.
  *
  *   worker                                 housekeeper
  *   wait: NOT -> since when                ... has every thread: mpmx_recall_watch()

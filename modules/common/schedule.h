@@ -8,4 +8,7 @@
  * cannot, or where the administrator has chosen a scheduling class. */
 void mpmx_schedule_in_turn(void);
 
+/* Takes that back: the calling thread is to run soon after it is woken. Cheap if it was not given. */
+void mpmx_schedule_at_once(void);
+
 #endif

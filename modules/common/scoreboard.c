@@ -4,6 +4,9 @@
 #include "log.h"
 #include "mpmx.h"
 
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "apr_portable.h"
@@ -118,6 +121,22 @@ void mpmx_scoreboard_worker_end(mpmx_worker *w)
     ap_update_child_status_from_indexes(mpmx_child_of(w)->slot, w->slot, SERVER_DEAD, NULL);
 }
 
+/* Handlers in progress hold httpd's handle of the slot, so it is the rows behind it that change.
+ * The index of rows is memory of each process; who reads the old pointer meanwhile writes once
+ * more to where he did before. */
+void mpmx_scoreboard_lose_slot(mpmx_child *child)
+{
+    size_t size = (size_t)mpmx.conf.thread_limit * sizeof(worker_score);
+    worker_score *rows = child->slot_lost ? NULL : malloc(size);
+
+    atomic_store(&child->slot_lost, 1);
+    if (!rows || child->slot < 0)
+        return;
+    memcpy(rows, ap_scoreboard_image->servers[child->slot], size);
+    atomic_thread_fence(memory_order_release);
+    ap_scoreboard_image->servers[child->slot] = rows;
+}
+
 void mpmx_scoreboard_publish(mpmx_child *child)
 {
     process_score *ps = ap_get_scoreboard_process(child->slot);
@@ -138,27 +157,36 @@ void mpmx_scoreboard_publish(mpmx_child *child)
     pthread_mutex_unlock(&child->publish_lock);
 }
 
+/* Any process can write anything there. */
+static int believable(apr_uint32_t connections)
+{
+    return connections < MPMX_CONN_MAX ? (int)connections : MPMX_CONN_MAX;
+}
+
 int mpmx_scoreboard_connections(int slot)
 {
     process_score *ps = ap_get_scoreboard_process(slot);
 
-    return ps ? (int)ps->connections : 0;
+    return ps ? believable(ps->connections) : 0;
 }
 
 int mpmx_scoreboard_fair_share(int *children)
 {
-    int i, n = 0, sum = 0;
+    int64_t sum = 0;
+    int i, n = 0;
 
     for (i = 0; i < mpmx_scoreboard_slots(mpmx.conf.server_limit); i++) {
         process_score *ps = ap_get_scoreboard_process(i);
 
         if (ps && ps->pid && !ps->quiescing && !ps->not_accepting) {
             n++;
-            sum += (int)ps->connections;
+            sum += believable(ps->connections);
         }
     }
+    if (sum > INT_MAX / 2)               /* callers multiply again */
+        sum = INT_MAX / 2;
     *children = n > 0 ? n : 1;
-    return n > 1 ? sum / n : 0;
+    return n > 1 ? (int)(sum / n) : 0;
 }
 
 void mpmx_scoreboard_threads(int slot, int threads, int *idle, int *busy)

@@ -28,6 +28,10 @@ void mpmx_scoreboard_worker_start(mpmx_worker *w);
 void mpmx_scoreboard_worker_ready(mpmx_worker *w);
 void mpmx_scoreboard_worker_end(mpmx_worker *w);
 
+/* The slot is another process's now: what httpd and we go on writing in it goes to memory of this
+ * process alone, where it may be looked up as before. Housekeeper. */
+void mpmx_scoreboard_lose_slot(mpmx_child *child);
+
 /* Writes the child's counters. Any of its threads. */
 void mpmx_scoreboard_publish(mpmx_child *child);
 

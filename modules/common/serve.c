@@ -3,6 +3,7 @@
 #include "serve.h"
 #include "child.h"
 #include "compat.h"
+#include "head.h"
 #include "linger.h"
 #include "log.h"
 #include "netbucket.h"
@@ -21,6 +22,8 @@
 #include "util_filter.h"
 
 #define ROUNDS 16                /* pipelined requests served before others have a turn */
+
+static __thread mpmx_conn *served;       /* by this thread */
 
 /* What is next for a connection after a piece of work. */
 typedef enum { NEXT_NONE, NEXT_PROCESS, NEXT_LATER } mpmx_next;
@@ -177,7 +180,7 @@ static void go_on(mpmx_worker *w, mpmx_conn *conn)
 {
     conn_rec *c = conn->c;
 
-    mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
+    mpmx_conn_set_serving(conn, w);
     mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
     if (conn->cool) {
         conn->cool = 0;
@@ -297,9 +300,17 @@ static mpmx_next after_write(mpmx_worker *w, mpmx_conn *conn)
     else if (conn->input_len) {
         return NEXT_PROCESS;
     }
+    /* HTTP/2 and its like have said goodbye, or do so now, with the number of the last stream that is
+     * answered. A client that has just sent another one knows that it can repeat it. */
+    if (mpmx_child_phase(child) >= MPMX_PHASE_DRAINING && strcmp(ap_get_protocol(c), AP_PROTOCOL_HTTP1)) {
+        mpmx_linger_start(w, conn);
+        return NEXT_NONE;
+    }
     /* The client was told to keep the connection: even a draining child does, for the
-     * next request, which is then answered with "Connection: close". */
-    if (mpmx_child_phase(child) >= MPMX_PHASE_ENDING) {
+     * next request, which is then answered with "Connection: close"; at a graceful stop, if it
+     * has come already. */
+    if (mpmx_child_phase(child) >= MPMX_PHASE_ENDING
+        && (mpmx_child_phase(child) > MPMX_PHASE_ENDING || !mpmx_head_has_input(conn))) {
         mpmx_linger_start(w, conn);
         return NEXT_NONE;
     }
@@ -351,7 +362,9 @@ static void process(mpmx_worker *w, mpmx_conn *conn)
         conn->restless = conn->hurry = 0;
         mpmx_conn_set_idle_since(conn, 0);
         mpmx_gate_reset(&conn->gate);
+        served = conn;
         rc = ap_run_process_connection(conn->c);
+        served = NULL;
         mpmx_netbucket_keep(conn);
         next = after_process(w, conn, rc);
         if (next == NEXT_NONE)
@@ -367,8 +380,6 @@ static void process(mpmx_worker *w, mpmx_conn *conn)
 
 /* --- not async: the thread stays with the connection ---------------------------------- */
 
-static __thread conn_rec *served;        /* by this thread, to its end */
-
 static void process_to_the_end(mpmx_worker *w, mpmx_conn *conn)
 {
     if (!conn->c->aborted && mpmx_tls_head_waits(conn)) {
@@ -377,7 +388,7 @@ static void process_to_the_end(mpmx_worker *w, mpmx_conn *conn)
     }
     /* The thread waits by itself: every packet would pass by the poller, too, for nothing. */
     mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
-    served = conn->c;
+    served = conn;
     if (!conn->c->aborted)
         ap_run_process_connection(conn->c);
     served = NULL;
@@ -388,9 +399,15 @@ static void process_to_the_end(mpmx_worker *w, mpmx_conn *conn)
 
 int mpmx_serve_is_promised(void)
 {
-    /* Between the head of a response and the next request's; only HTTP/1 has that. */
-    return served && served->keepalive == AP_CONN_KEEPALIVE
-        && !strcmp(ap_get_protocol(served), AP_PROTOCOL_HTTP1);
+    if (!served || !served->c)
+        return 0;
+    /* A session of HTTP/2 that was idle looks at this before it reads the request that has woken it,
+     * and would send it back. It can say goodbye in the next moment, when that is in. */
+    if (strcmp(ap_get_protocol(served->c), AP_PROTOCOL_HTTP1))
+        return !served->heard;
+    /* Between the head of a response and the next request's. Where others wait with the connection
+     * they keep the promise. */
+    return !mpmx_this_policy.async && served->c->keepalive == AP_CONN_KEEPALIVE;
 }
 
 /* --- the end ------------------------------------------------------------------------ */
@@ -424,7 +441,7 @@ void mpmx_serve(mpmx_worker *w, mpmx_conn *conn)
         go_on(w, conn);
     }
     else {
-        mpmx_conn_set_state(conn, MPMX_CONN_SERVING);
+        mpmx_conn_set_serving(conn, w);
         mpmx_conn_count(w, conn, MPMX_COUNT_NONE);
         if (!begin(w, conn))
             return;

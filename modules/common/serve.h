@@ -12,9 +12,9 @@
 /* Runs module code on it: makes the conn_rec if there is none yet. */
 void mpmx_serve(mpmx_worker *w, mpmx_conn *conn);
 
-/* Has the client of the connection that this thread serves just been told that the connection
- * is kept? Then the thread must wait for one more request, even in a child that ends: it is
- * answered with "Connection: close". Where the MPM is not async; any thread. */
+/* Has the client of the connection that this thread serves been told that the connection is kept,
+ * and sent nothing since? Then the thread must take one more request, even in a child that ends: it
+ * is answered with "Connection: close", or in HTTP/2 followed by GOAWAY. Any thread. */
 int mpmx_serve_is_promised(void);
 
 /* Sends what the core has kept back, as far as the client takes it. The thread that serves `c`. */

@@ -20,9 +20,16 @@ static int others_have(const mpmx_child *child, int *share)
     return children > 1 ? *share * children - mine : 0;
 }
 
+/* Connections that have come to this child, from clients and from others of us. */
+static unsigned taken(mpmx_child *child)
+{
+    return atomic_load_explicit(&child->accepted, memory_order_relaxed)
+         + atomic_load_explicit(&child->adopted, memory_order_relaxed);
+}
+
 int mpmx_share_leave(mpmx_child *child, const mpmx_listener *l)
 {
-    unsigned n = atomic_load_explicit(&child->accepted, memory_order_relaxed);
+    unsigned n = taken(child);
     int64_t when = mpmx_clock_coarse_ms() + LEAVE_MS;
     int share, others;
 
@@ -55,7 +62,7 @@ void mpmx_share_go_on(mpmx_child *child, int64_t now, int64_t *until)
     else {
         child->unasked = child->unasked == 0 ? UNASKED
                        : child->unasked < UNASKED_MAX ? child->unasked * 2 : UNASKED_MAX;
-        atomic_store(&child->unasked_until, atomic_load(&child->accepted) + child->unasked);
+        atomic_store(&child->unasked_until, taken(child) + child->unasked);
     }
     mpmx_listeners_go_on(child, MPMX_PAUSE_SHARE);
 }

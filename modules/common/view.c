@@ -6,6 +6,7 @@
  */
 #include "child.h"
 #include "compat.h"
+#include "farewell.h"
 #include "log.h"
 #include "serve.h"
 
@@ -96,6 +97,8 @@ int mpmx_view_post_read(request_rec *r)
     /* Where the MPM is not async, a secondary connection has its master's. */
     if (view && (!view->conn || view->conn->c == r->connection)) {
         view->last_request = is_last(r);
+        if (view->last_request && view->conn)
+            mpmx_farewell_expect(r);
         /* A pipelined head was read without a wait for it: what is waited for from now on is
          * no request any more, and nobody to be called back from (netbucket.c). */
         if (!mpmx_this_policy.async && view->conn)

@@ -9,11 +9,13 @@
  *     /mpmxt/sleep?MS     "begun" at once, "done" after MS milliseconds
  *     /mpmxt/quiet?MS     answers after MS milliseconds, nothing before
  *     /mpmxt/hold?NAME    "held" at once, "done" when MpmxtMarks/NAME is gone (60 s at most)
+ *     /mpmxt/wait?NAME    the same, but says nothing before; MpmxtMarks/NAME.here tells that it waits
  *     /mpmxt/id?MS        after MS: connection id, pid, thread, UNIQUE_ID, and from when to
  *                         when that was (microseconds of the system's monotonic clock)
  *     /mpmxt/query        what the MPM answers to AP_MPMQ_* 1 to 19
  *     /mpmxt/stream?N     N blocks of 64 KiB, one each 20 ms, every byte its block's number
  *     /mpmxt/sink         reads the body of the request, tells its length
+ *     /mpmxt/digest       the same, and the SHA-1 of the body in hex
  *     /mpmxt/signal?N     the process sends itself signal N
  *     /mpmxt/exit?N       the process ends with exit code N
  *     /mpmxt/suspend      returns SUSPENDED; nobody will ever continue it
@@ -27,6 +29,7 @@
 #include "apr_strings.h"
 #include "apr_file_info.h"
 #include "apr_portable.h"
+#include "apr_sha1.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -73,16 +76,34 @@ static int do_quiet(request_rec *r, const char *arg)
     return OK;
 }
 
-static int do_hold(request_rec *r, const char *arg)
+static void wait_until_gone(request_rec *r, const char *mark)
 {
-    const char *mark = apr_pstrcat(r->pool, marks, "/", arg ? arg : "hold", NULL);
     apr_time_t until = apr_time_now() + apr_time_from_sec(60);
     apr_finfo_t there;
 
-    tell(r, "held\n");
     while (apr_stat(&there, mark, APR_FINFO_TYPE, r->pool) == APR_SUCCESS
            && apr_time_now() < until)
         apr_sleep(apr_time_from_msec(20));
+}
+
+static int do_hold(request_rec *r, const char *arg)
+{
+    tell(r, "held\n");
+    wait_until_gone(r, apr_pstrcat(r->pool, marks, "/", arg ? arg : "hold", NULL));
+    ap_rputs("done\n", r);
+    return OK;
+}
+
+static int do_wait(request_rec *r, const char *arg)
+{
+    const char *mark = apr_pstrcat(r->pool, marks, "/", arg ? arg : "wait", NULL);
+    apr_file_t *here;
+
+    if (apr_file_open(&here, apr_pstrcat(r->pool, mark, ".here", NULL), APR_FOPEN_CREATE
+                      | APR_FOPEN_WRITE, APR_FPROT_OS_DEFAULT, r->pool) != APR_SUCCESS)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    apr_file_close(here);
+    wait_until_gone(r, mark);
     ap_rputs("done\n", r);
     return OK;
 }
@@ -145,6 +166,30 @@ static int do_sink(request_rec *r, const char *arg)
     return OK;
 }
 
+static int do_digest(request_rec *r, const char *arg)
+{
+    unsigned char digest[APR_SHA1_DIGESTSIZE];
+    apr_sha1_ctx_t sha;
+    char block[4096];
+    long n, all = 0;
+    int i, rc = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
+
+    if (rc != OK)
+        return rc;
+    apr_sha1_init(&sha);
+    if (ap_should_client_block(r))
+        while ((n = ap_get_client_block(r, block, sizeof block)) > 0) {
+            apr_sha1_update_binary(&sha, (unsigned char *)block, (unsigned int)n);
+            all += n;
+        }
+    apr_sha1_final(digest, &sha);
+    ap_rprintf(r, "read %ld sha1 ", all);
+    for (i = 0; i < APR_SHA1_DIGESTSIZE; i++)
+        ap_rprintf(r, "%02x", digest[i]);
+    ap_rputs("\n", r);
+    return OK;
+}
+
 static int do_signal(request_rec *r, const char *arg)
 {
     kill(getpid(), number(arg));
@@ -168,8 +213,9 @@ static const struct {
     verb_fn run;
 } verbs[] = {
     { "sleep", do_sleep },   { "quiet", do_quiet },   { "hold", do_hold },
+    { "wait", do_wait },
     { "id", do_id },         { "query", do_query },   { "stream", do_stream },
-    { "sink", do_sink },
+    { "sink", do_sink },     { "digest", do_digest },
     { "signal", do_signal }, { "exit", do_exit },     { "suspend", do_suspend },
 };
 

@@ -123,6 +123,21 @@ static int slow(request_rec *r)
     return OK;
 }
 
+/* Lines that say when they were written, each sent at once. */
+static int stamps(request_rec *r)
+{
+    apr_int64_t count = argument(r, "count", 3), ms = argument(r, "ms", 300), i;
+
+    ap_set_content_type(r, "text/plain");
+    for (i = 0; i < count; ++i) {
+        ap_rprintf(r, "%" APR_TIME_T_FMT "\n", apr_time_now());
+        if (ap_rflush(r) < 0)
+            return OK;
+        apr_sleep(ms * 1000);
+    }
+    return OK;
+}
+
 /* The body is a function of its offset, so that a lost, doubled or moved piece shows. */
 static apr_size_t fill(char *to, apr_size_t size, apr_int64_t offset, apr_int64_t total)
 {
@@ -205,7 +220,7 @@ static int handle(request_rec *r)
         int (*serve)(request_rec *r);
     } table[] = {
         { "mpmx-whoami", whoami }, { "mpmx-mpm", tell_mpm }, { "mpmx-sleep", slow },
-        { "mpmx-gen", generate }, { "mpmx-sink", swallow },
+        { "mpmx-gen", generate }, { "mpmx-sink", swallow }, { "mpmx-stamps", stamps },
     };
     apr_size_t i;
 

@@ -7,11 +7,12 @@ my %c;
 my %since;
 for my $host (qw(short millis long)) {
     $c{$host} = client('vhosts');
+    # The server's clock starts after the request, and may be well ahead when its answer is looked at.
+    $since{$host} = time;
     my $res = $c{$host}->request('/whoami', headers => { Host => "$host.localhost",
                                                          Connection => 'keep-alive' });
     like($res->{body}, qr/host=$host\.localhost/, "served by the virtual host $host");
     like($res->{headers}{'keep-alive'} || '', qr/timeout=\d/, 'which announces a timeout');
-    $since{$host} = time;
 }
 
 sub closed_after {
@@ -27,14 +28,20 @@ closed_after('millis', 1.4, 6);
 ok($c{long}->still_open, 'a longer timeout is not cut short by those');
 
 # the same connection, another virtual host: the timeout changes with it
+$since{long} = time;
 my $res = $c{long}->request('/whoami', headers => { Host => 'short.localhost' });
 is($res->{status}, 200, 'the long one is usable after the others have gone');
-$since{long} = time;
 closed_after('long', 0.9, 6);
 
-my $c = client('vhosts');
-$c->request('/whoami', headers => { Host => 'short.localhost' });
-$res = $c->request('/whoami', headers => { Host => 'long.localhost' });
+my $c;
+for (1 .. 5) {
+    my $began = time;
+    $c = client('vhosts');
+    $c->request('/whoami', headers => { Host => 'short.localhost' });
+    $res = $c->request('/whoami', headers => { Host => 'long.localhost' });
+    # Unless it is this side that has slept for longer than the short one.
+    last if $res->{status} == 200 || time - $began < 0.9;
+}
 is($res->{status}, 200, 'from a short to a long one');
 sleep 2.5;
 ok($c->still_open, 'still there after the short timeout');

@@ -5,12 +5,21 @@ use MPMX::Test;
 
 my %name = (event => 'event', worker => 'worker', winnt => 'WinNT');
 
-my $c = client();
-my %seen;
-for (1 .. 5) {
-    %seen = $c->request('/mpm')->{body} =~ /(\w+)=(\w+)/g;
-    sleep 0.05;
+# A thread that comes back from an answer late may find the next request there, and keep the connection:
+# so as many requests as it takes.
+sub ask {
+    my ($c, $suspensions) = @_;
+    my %seen;
+    for (1 .. 60) {
+        %seen = $c->request('/mpm')->{body} =~ /(\w+)=(\w+)/g;
+        last if $_ >= 5 && (!is_async() || ($seen{suspensions} || 0) >= $suspensions);
+        sleep 0.05;
+    }
+    return %seen;
 }
+
+my $c = client();
+my %seen = ask($c, 4);
 is($seen{name}, $name{ Apache::Test::vars('mpm') }, 'its name');
 is($seen{threaded}, 'yes', 'threads');
 my %want = is_async() ? (async => 'yes', cs => 'yes', timers => 'yes')
@@ -30,8 +39,7 @@ $c->close;
 SKIP: {
     skip 'no TLS', 2 unless Apache::Test::vars('have_tls') && eval { require IO::Socket::SSL };
     my $tls = client('tls', tls => {});
-    $tls->request('/mpm');
-    %seen = $tls->request('/mpm')->{body} =~ /(\w+)=(\w+)/g;
+    %seen = ask($tls, 1);
     is($seen{cs}, $want{cs}, 'the same over TLS');
     is($seen{suspensions} > 0 ? 'yes' : 'no', is_async() ? 'yes' : 'no', 'between requests, too');
     $tls->close;

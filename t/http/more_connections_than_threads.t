@@ -9,6 +9,7 @@ plan(skip_all => 'idle connections need no threads') if is_async();
 my $threads = 8;
 my $timeout = seconds(3);
 my $server = MPMX::Server->new(
+    handlers => 1,
     sizing => { StartServers => 1, ServerLimit => 2, ThreadLimit => $threads, ThreadsPerChild => $threads,
                 MaxRequestWorkers => $threads },
     conf => "KeepAliveTimeout $timeout\n",
@@ -17,52 +18,72 @@ $server->start;
 
 sub open_one {
     my $c = MPMX::Client->new(port => $server->port, timeout => seconds(20));
-    $c->send_request('/index.html');
+    $c->send_request('/mpmxt/id?0');
     return $c;
 }
-sub is_answered { return $_[0]->response(timeout => seconds($_[1]))->{status} == 200 }
-
-my @idle = map { open_one() } 1 .. $threads;
-is(scalar(grep { is_answered($_, 10) } @idle), $threads, "$threads connections on $threads threads");
-my $since = time;
-my @waiting = map { open_one() } 1 .. 20;
-ok($waiting[0]->silent_for(0.3), 'the next ones wait');
-
-# a client that goes
-my $in_order = 0;
-for (1 .. 4) {
-    (shift @idle)->close;
-    my $next = shift @waiting;
-    ++$in_order if is_answered($next, 1);
-    push @idle, $next;
+my %pid;
+sub is_answered {
+    my ($c, $secs) = @_;
+    my $r = $c->response(timeout => seconds($secs));
+    ($pid{$c}) = $r->{body} =~ /pid=(\d+)/;
+    return $r->{status} == 200;
 }
-is($in_order, 4, 'each client that goes lets in the one that waits longest');
-cmp_ok(time - $since, '<', 0.9 * factor(), 'at once');
+
+# A client that goes lets in the next one at once: before a second has passed, when time would do it. A busy
+# machine may need longer for all this, so there are several rounds.
+my ($began, $since, @idle, @waiting, $took);
+for my $round (1 .. 5) {
+    $_->close for splice(@idle), splice @waiting;
+    $began = time;
+    @idle = map { open_one() } 1 .. $threads;
+    is(scalar(grep { is_answered($_, 10) } @idle), $threads, "$threads connections on $threads threads, round $round");
+    $since = time;
+    @waiting = map { open_one() } 1 .. 20;
+    my $silent = $waiting[0]->silent_for(0.3);
+    my $in_order = 0;
+    for (1 .. 4) {
+        (shift @idle)->close;
+        my $next = shift @waiting;
+        ++$in_order if is_answered($next, 6);
+        push @idle, $next;
+    }
+    $took = time - $began;
+    ok($silent || $took > 0.95, 'the next ones wait');
+    is($in_order, 4, 'each client that goes lets in the one that waits longest');
+    last if $took < 0.9;
+}
+cmp_ok($took, '<', 0.9 * factor(), 'at once');
 
 # nobody goes: time does it, first to the four that have been idle since the beginning
 my @next = splice @waiting, 0, 4;
 is(scalar(grep { is_answered($_, 6) } @next), 4, 'time lets in as many');
-my $took = time - $since;
-cmp_ok($took, '>', is_stock() ? 0.5 * $timeout : 0.5, 'but not before each client had some');
-is(scalar(grep { $_->closed_within(seconds(2)) } splice @idle, 0, 4), 4, 'and is closed, not reset');
-note(sprintf 'the last one after %.1f s', $took);
+$took = time - $began;
+cmp_ok($took, '>', is_stock() ? 0.5 * $timeout : 0.95, 'but not before each client had some');
+is(scalar(grep { $_->closed_within(seconds(5)) } splice @idle, 0, 4), 4, 'and is closed, not reset');
+note(sprintf 'the last one after %.1f s', time - $since);
 
+my $old;
+my @now;
 SKIP: {
     skip "httpd's own worker closes idle connections, and waits for them", 4 if is_stock();
+    ($old) = $server->children;
     my $began = time;
+    my $until = time + seconds(10);
     $server->signal('USR1');
     my ($lost, @active) = (0, @next);
-    while (@active && time - $began < seconds(5)) {
+    while (@active && time < $until) {
         my @answers = map { [$_, $_->request('/index.html')] } @active;
         $lost += grep { $_->[1]{status} != 200 } @answers;
         @active = map { $_->[0] } grep { $_->[1]{status} == 200 && !$_->[1]{closing} } @answers;
     }
     is($lost, 0, 'a graceful restart: no active client is let down');
     is(scalar @active, 0, 'each of them is told to close');
-    my @now = splice @waiting, 0, $threads;
-    is(scalar(grep { is_answered($_, 2) } @now), $threads, 'new threads let in those that wait');
-    cmp_ok(time - $began, '<', 0.9 * factor(), 'all that at once');
+    @now = splice @waiting, 0, $threads;
+    is(scalar(grep { is_answered($_, 5) } @now), $threads, 'those that wait are let in');
+    cmp_ok(time - $began, '<', 0.9 * $timeout, 'before anybody has been idle for KeepAliveTimeout');
 }
 is(scalar(grep { is_answered($_, 10) } @waiting), scalar @waiting, 'nobody is forgotten');
+# Those that were told to close have left their threads to others, but not that many.
+ok((grep { $pid{$_} && $pid{$_} != $old } @now, @waiting), 'some have new threads') if $old;
 $server->finish(qr/AH00286/);
 done();

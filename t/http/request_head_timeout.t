@@ -44,7 +44,8 @@ for my $name (@slow) {
         like($text, qr/\AHTTP\/1\.1 408 /, 'with a 408');
     }
 }
-ok($c{idle}->still_open, 'the idle connection has its own timeout');
+# KeepAliveTimeout is 15 s: on a very busy machine that may be over as well.
+ok($c{idle}->still_open || time - $began > 14.5, 'the idle connection has its own timeout');
 $_->close for values %c;
 
 done();

@@ -16,6 +16,7 @@ sub drip {
     my ($round, $line) = @_;
     my $head = "GET /whoami HTTP/1.1\r\nHost: localhost\r\n$line\r\n\r\n";
     my $step = 8;
+    my $began = time;
     for (my $at = 0; $at < length $head; $at += $step) {
         $_->send(substr $head, $at, $step) for @slow;
         if ($at == 0) {
@@ -26,7 +27,8 @@ sub drip {
             ok($free, 'no thread waits for a head')
                 or diag("busy before: $held, now: " . (defined $busy ? $busy : 'no answer'));
         }
-        sleep 0.25;
+        # A head has to be whole within RequestHeadTimeout (10 s), and a busy machine needs some of that.
+        sleep 0.25 if time - $began < 4;
     }
     my $served = 0;
     my $until = time + seconds(10);

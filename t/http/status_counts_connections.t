@@ -8,7 +8,8 @@ my $watch = client(undef, timeout => seconds(5));
 my $now;
 sub becomes {
     my ($what, $is_so, $seconds) = @_;
-    my $good = wait_until { $now = status_on($watch); $is_so->() } $seconds || 6;
+    # An answer that did not come in time has no numbers.
+    my $good = wait_until { $now = status_on($watch); defined $now->{ConnsTotal} && $is_so->() } $seconds || 10;
     ok($good, $what) or diag(join ' ', map { "$_=$now->{$_}" } grep { /^Conns|Busy/ } sort keys %$now);
 }
 
@@ -25,12 +26,15 @@ becomes('at rest: only the connection that asks', sub {
 }, 35);
 
 my @idle = hold(20, sub { $_[0]->request('/small.bin') });
-becomes('20 idle connections', sub { idle(20) && $now->{ConnsTotal} == 21 });
-is($now->{BusyWorkers}, 1, 'which need no thread');
+# Its thread, and that alone: the one that has answered before may still be on its way to rest when
+# the next request on the connection is served.
+becomes('20 idle connections, which need no thread', sub {
+    idle(20) && $now->{ConnsTotal} == 21 && $now->{BusyWorkers} == 1;
+});
 
-$_->send("GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n") for @idle[0 .. 9];
-$_->response for @idle[0 .. 9];
-becomes('half of them had another request', sub { idle(20) });
+$_->send("GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n") for @idle[10 .. 19];
+$_->response for @idle[10 .. 19];
+becomes('half of them had another request', sub { idle(20) && $now->{ConnsTotal} == 21 && $now->{BusyWorkers} == 1 });
 
 $_->close for splice @idle, 0, 12;
 becomes('12 of them have gone', sub { idle(8) && $now->{ConnsTotal} == 9 });
@@ -41,16 +45,13 @@ $_->reset for @writing;
 becomes('and they have gone', sub { $now->{ConnsAsyncWriting} == 0 && $now->{ConnsTotal} == 9 });
 
 # The server ends these. It waits for the client's end, up to 30 s as long as something comes.
-my @closing = hold(5, sub { $_[0]->request('/small.bin', headers => { Host => 'never.localhost' }) }, 'vhosts');
-my $until = time + seconds(6);
-my $seen = 0;
-while (!$seen && time < $until) {
-    $_->send('more') for @closing;
-    $now = status_on($watch);
-    $seen = $now->{ConnsAsyncClosing} == 5;
-    sleep 0.1;
-}
-ok($seen, '5 that are being closed') or diag("ConnsAsyncClosing=$now->{ConnsAsyncClosing}");
+# Who is silent for 2 s is given up before: on a busy machine that may be one of these.
+my @closing;
+becomes('5 that are being closed', sub {
+    @closing = grep { $_->send('more') } @closing;
+    push @closing, hold(5 - @closing, sub { $_[0]->request('/small.bin', headers => { Host => 'never.localhost' }) }, 'vhosts');
+    return $now->{ConnsAsyncClosing} == 5;
+}, 15);
 $_->close for @closing, @idle;
 becomes('all gone', sub { $now->{ConnsTotal} <= 1 && $now->{ConnsAsyncClosing} == 0 });
 

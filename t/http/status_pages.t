@@ -21,22 +21,30 @@ if ($mpm ne 'worker') {
 }
 
 get('/large.bin') for 1 .. 10;
-my $after = status();
+# A request is counted when it has been logged, which is after its answer was sent.
+my $after = {};
+wait_until {
+    $after = status();
+    ($after->{'Total Accesses'} || 0) >= $before->{'Total Accesses'} + 10;
+} 5;
 cmp_ok($after->{'Total Accesses'}, '>=', $before->{'Total Accesses'} + 10, 'accesses are counted');
 cmp_ok($after->{'Total kBytes'}, '>=', $before->{'Total kBytes'} + 10 * 9765, 'and bytes');
 
 # what is going on right now
 my @c = map { client() } 1 .. 3;
-$_->send_request("/sleep?ms=2500&who=number-${\ fileno($_->fh)}") for @c;
+$_->send_request("/sleep?ms=4000&who=number-${\ fileno($_->fh)}") for @c;
 my $page = '';
+my $most = 0;
 my $shown = wait_until {
+    my $busy = status()->{BusyWorkers} || 0;
+    $most = $busy if $busy > $most;
     $page = get('/server-status')->{body};
-    3 == grep { my $n = fileno $_->fh; $page =~ /GET \/sleep\?ms=2500&amp;who=number-$n HTTP/ } @c;
-} 2;
+    3 == grep { my $n = fileno $_->fh; $page =~ /GET \/sleep\?ms=4000&amp;who=number-$n HTTP/ } @c and $most >= 4;
+} 3;
 ok($shown, 'the page shows the requests being served');
 like($page, qr/Server MPM: $name{$mpm}/, 'it names the MPM');
 like($page, qr/127\.0\.0\.1/, 'and the client');
-cmp_ok(status()->{BusyWorkers}, '>=', 4, 'their threads are busy');
+cmp_ok($most, '>=', 4, 'their threads are busy');
 if ($mpm eq 'event') {
     my @rows = $page =~ m{<tr><td>\d+</td><td>(\d+)</td><td>no}g;
     is(scalar @rows, 2, 'a line for each process');

@@ -96,15 +96,18 @@ ok($free, 'no thread waits for them') or diag("busy before: $held");
 # IO::Socket::SSL takes its time before it connects at all.
 sub new_tls {
     my $c = MPMX::SlowTLS->new(port => port('tls'));
-    $c->greet(5) or return 0;
+    $c->greet(seconds(5)) or return 0;
     $c->put($whole);
     $c->flush;
-    return $c->response(5);
+    return $c->response(seconds(5));
 }
 
 my (%took, %served);
 my $kept = client('tls', tls => {});
+my ($oldest) = sort { $a <=> $b } values %began;
 for (1 .. 60) {
+    # The slow ones have to finish in time afterwards.
+    last if $_ > 12 && time - $oldest > 0.4 * $limit;
     for my $how ('plain', 'kept TLS', $_ % 3 ? () : ('new TLS')) {
         my $at = time;
         $served{$how} += 200 == ($how eq 'new TLS' ? new_tls()
@@ -120,7 +123,7 @@ for my $how (sort keys %took) {
     # Without others on the machine it is below 5 ms.
     cmp_ok($median, '<', seconds(0.2), 'promptly');
 }
-note(sprintf 'the oldest slow client has been there for %.1f s', time - $began{(sort keys %began)[0]});
+note(sprintf 'the oldest slow client has been there for %.1f s', time - $oldest);
 
 # --- half of them go on ---
 for my $kind (sort keys %slow) {
@@ -130,7 +133,11 @@ for my $kind (sort keys %slow) {
         $rest[$i]->($go[$i]);
         $go[$i]->flush;
     }
-    is(scalar(grep { $_->response(seconds(10)) == 200 } @go), $n / 2, "$kind: served when they finish");
+    SKIP: {
+        # On a very busy machine that may not be in time.
+        skip "$kind: their time was nearly over", 1 if time - $began{$kind} > 0.9 * $limit;
+        is(scalar(grep { $_->response(seconds(10)) == 200 } @go), $n / 2, "$kind: served when they finish");
+    }
 }
 
 # --- half of them do not ---

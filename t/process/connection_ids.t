@@ -41,11 +41,12 @@ sub shared {
 
 # Connections with a past, so that whatever they were numbered then is taken
 # into account when they run together.
+my $ms = 700 * MPMX::Server::slowness();
 my @kept = map { $srv->connect } 1 .. 12;
 for (1 .. 3) { id_of($_->request('/mpmxt/id?0')) for @kept }
 for my $round (1 .. 3) {
     my @new = map { $srv->connect } 1 .. 8;
-    $_->send_request('/mpmxt/id?700') for @kept, @new;
+    $_->send_request("/mpmxt/id?$ms") for @kept, @new;
     my @ids = map { id_of($_->response) } @kept, @new;
     is(scalar @ids, 20, "round $round: twenty answers");
     is(join(' ', shared(@ids)), '', "round $round: no two at a time with the same connection id");

@@ -45,7 +45,8 @@ my $n = $load->stop;
 my $lost = $n->{reset} + $n->{eof};
 cmp_ok($lost, '<=', $clients * @signals, 'only connections of the dead children were lost') or diag(MPMX::Load->text($n));
 is($n->{refused} + $n->{timeout} + $n->{bad}, 0, 'no other failure') or diag(MPMX::Load->text($n));
-cmp_ok($n->{ok}, '>', 500, 'the load went on');
+# How much it is, is up to the machine.
+cmp_ok($n->{ok}, '>', 10 * $clients, 'the load went on');
 
 my $r = $srv->get('/mpmxt/signal?9', timeout => 5);
 is($r->{status}, 0, 'a handler that crashes its process gets no answer out');

@@ -12,11 +12,14 @@ my %limits = (
     event  => { StartServers => qr/\b1\b/, ServerLimit => qr/\b1\b.*\b20000\b/s, ThreadLimit => qr/\b1\b.*\b100000\b/s,
                 ThreadsPerChild => qr/\b1\b/, MinSpareThreads => qr/\b1\b/, MaxSpareThreads => qr/\b[01]\b/,
                 MaxRequestWorkers => qr/\b1\b/, MaxClients => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/,
+                GracefulDrainTimeout => qr/\b0\b.*\b2147483\b/s,
                 AsyncRequestWorkerFactor => qr/\b[01]\b/ },
     worker => { StartServers => qr/\b1\b/, ServerLimit => qr/\b1\b.*\b20000\b/s, ThreadLimit => qr/\b1\b.*\b20000\b/s,
                 ThreadsPerChild => qr/\b1\b/, MinSpareThreads => qr/\b1\b/, MaxSpareThreads => qr/\b[01]\b/,
-                MaxRequestWorkers => qr/\b1\b/, MaxClients => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/ },
-    winnt  => { ThreadLimit => qr/\b1\b.*\b15000\b/s, ThreadsPerChild => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/ },
+                MaxRequestWorkers => qr/\b1\b/, MaxClients => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/,
+                GracefulDrainTimeout => qr/\b0\b.*\b2147483\b/s },
+    winnt  => { ThreadLimit => qr/\b1\b.*\b15000\b/s, ThreadsPerChild => qr/\b1\b/, GracefulShutdownTimeout => qr/\b0\b/,
+                GracefulDrainTimeout => qr/\b0\b.*\b2147483\b/s },
 );
 my $range_of = $limits{ MPMX::Server::mpm() };
 my $srv = MPMX::Server->new(sizing => {});

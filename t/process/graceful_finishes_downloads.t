@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
+my $slow = MPMX::Server::slowness();
 my $srv = MPMX::Server->new(
     handlers => 1,
     sizing   => { StartServers => 2, ServerLimit => 2, ThreadsPerChild => 8, MaxRequestWorkers => 16,
@@ -35,21 +36,21 @@ for my $i (1 .. 3) {
     my ($rc, $out) = $srv->httpd('-k', 'graceful');
     is($rc, 0, "graceful restart $i") or diag($out);
     ok($srv->wait_for(sub { $srv->logged('resuming normal operations') > $resumed }, 10), 'configuration read again');
-    my $r = $srv->get('/index.html', timeout => 3);
+    my $r = $srv->get('/index.html', timeout => 5 * $slow);
     is($r->{status}, 200, 'a new request is served meanwhile') or diag($r->{error});
 }
 
-MPMX::Server::Client->read_all(20, map { $_->[0] } @streams, @files);
+MPMX::Server::Client->read_all(20 * $slow, map { $_->[0] } @streams, @files);
 my $want = join '', map { chr(ord('a') + $_ % 26) x 65536 } 0 .. 199;
 my $good = 0;
 for my $s (@streams) {
-    my $res = $s->[0]->body($s->[1], 25);
+    my $res = $s->[0]->body($s->[1], 25 * $slow);
     $good++ if $res->{status} == 200 && $res->{body} eq $want;
 }
 is($good, 6, 'all generated downloads are intact');
 $good = 0;
 for my $s (@files) {
-    my $res = $s->[0]->body($s->[1], 25);
+    my $res = $s->[0]->body($s->[1], 25 * $slow);
     $good++ if $res->{status} == 200 && $res->{body} eq $file;
 }
 is($good, 3, 'all file downloads are intact');

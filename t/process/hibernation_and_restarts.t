@@ -1,5 +1,6 @@
 # Connections that are asleep fare in restarts and stops as those that are awake:
-# a graceful restart leaves them good for one more request at least, a graceful
+# a graceful restart leaves them as they were, in the new child; without
+# GracefulHandover they are good for one more request at least; a graceful
 # stop closes them, properly, and ends without waiting for them.
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 MPMX::Sleepers->only_here;
 my $slow = MPMX::Server::slowness();
-my $srv = MPMX::Sleepers->server(conf => 'KeepAliveTimeout 30');
+my $srv = MPMX::Sleepers->server(conf => "KeepAliveTimeout 30\nGracefulHandover Off");
 $srv->start;
 
 my $many = 20;
@@ -52,6 +53,22 @@ is($served, $many - 1, 'so is one more request on each of the others');
 is($ended, $told, 'those told that it is the last are closed, properly');
 $_->close for $first, @c;
 ok($srv->wait_for(sub { !grep { $_ == $old } $srv->children }, 10), 'then the old child ends');
+is($told, $many - 1, 'all were told, without GracefulHandover');
+
+$srv->configure(conf => "$srv->{conf}\nGracefulHandover On");
+ok($srv->renewed_by('USR1'), 'from now on with it');
+@c = sleepers('handover');
+ok($srv->renewed_by('USR1'), 'restarted: the old child has ended');
+ok(MPMX::Sleepers->all_asleep($srv), 'handover: still asleep');
+$first = shift @c;
+$first->send("GET /mpmxt-conn/about HTTP/1.1\r\nHo");
+sleep 0.2;
+$first->send("st: localhost\r\n\r\n");
+$r = $first->response;
+is("$r->{status} $r->{closing} " . MPMX::Sleepers->pairs($r)->{keepalives}, '200 0 1', 'a head in two pieces is answered there');
+$served = grep { my $a = $_->request('/mpmxt-conn/about', timeout => 5 * $slow); $a->{status} == 200 && !$a->{closing} && MPMX::Sleepers->pairs($a)->{keepalives} == 1 } @c;
+is($served, $many - 1, 'so is a request on each of the others, and none is told to close');
+$_->close for $first, @c;
 
 for my $how (['WINCH', 'graceful stop'], ['TERM', 'stop']) {
     my ($sig, $what) = @$how;

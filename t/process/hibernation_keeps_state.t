@@ -35,7 +35,10 @@ $with{usual} = {
 };
 my (%srv, %clients);
 for my $way (sort keys %with) {
-    my $srv = $srv{$way} = MPMX::Sleepers->server(log_level => 'info', %{ $with{$way} });
+    my %how = %{ $with{$way} };
+    # Nobody's time is over before the end of all this, on a busy machine either.
+    $how{conf} = "KeepAliveTimeout 120\n" . ($how{conf} || '');
+    my $srv = $srv{$way} = MPMX::Sleepers->server(log_level => 'info', %how);
     $srv->start;
     $clients{$way} = [ map { $srv->connect } 1 .. $many ];
     my $served = grep { MPMX::Sleepers->watch($_)->{status} == 200 } @{ $clients{$way} };
@@ -49,6 +52,7 @@ SKIP: {
     skip 'no mod_ssl, openssl or IO::Socket::SSL', 1
         unless defined MPMX::Server::Toolchain::load_line('ssl') && $openssl && eval { require IO::Socket::SSL; 1 };
     $tls = MPMX::Sleepers->server(modules => ['status', 'ssl'], listen => 2, conf => <<'CONF');
+KeepAliveTimeout 120
 <VirtualHost 127.0.0.1:@PORT1@>
 ServerName localhost
 SSLEngine on
@@ -71,7 +75,7 @@ for my $what (sort keys %keeper) {
     MPMX::Sleepers->watch($keeper{$what});
 }
 
-ok($srv->wait_for(sub { MPMX::Sleepers->alive($srv) <= keys %keeper }, 6), 'those without fall asleep');
+ok($srv->wait_for(sub { MPMX::Sleepers->alive($srv) <= keys %keeper }, 10), 'those without fall asleep');
 sleep 2.5 * $slow;
 is(MPMX::Sleepers->alive($srv), scalar keys %keeper, 'those on which a module keeps something do not');
 for my $round (1, 2) {
@@ -95,7 +99,7 @@ for my $hook (qw(CREATE PRE PROCESS PRE_CLOSE SUSPEND RESUME)) {
     is(scalar @said, 1, "$hook: which is said once") or diag("@said");
     like("@said", qr/mpmxt_connections/, "$hook: and who it is");
 }
-is(MPMX::Sleepers->alive($srv{usual}), 0, 'with the modules that most servers have all sleep');
+ok(MPMX::Sleepers->all_asleep($srv{usual}), 'with the modules that most servers have all sleep');
 is(scalar(grep { MPMX::Sleepers->pairs($_->request('/mpmxt-conn/about'))->{keepalives} == 1 } @{ $clients{usual} }), $many, 'and are served again');
 SKIP: {
     skip 'no TLS', 2 unless @tls;
@@ -112,18 +116,34 @@ is(scalar @lines, 0, 'off: no more to be said');
 
 # Each connection begins once and ends once, for who counts them.
 $srv = $srv{PRE};
-my $before = MPMX::Sleepers->counts($srv);
+
+# Asks until so many are there; one that has asked before may still be on its way out. Who asks has begun,
+# too: {others} is how many have but those.
+my $asked = 0;
+sub live_are {
+    my ($live) = @_;
+    my $counts = {};
+    $srv->wait_for(sub {
+        $counts = MPMX::Sleepers->counts($srv);
+        $asked++;
+        return ($counts->{live} || 0) == $live;
+    }, 5);
+    $counts->{others} = ($counts->{pre} || 0) - $asked;
+    return $counts;
+}
+
+my $before = live_are($many + 1);
 is($before->{live}, $many + 1, 'as many connections as there are, and the one that asks');
 my $again = grep { MPMX::Sleepers->watch($_)->{status} == 200 } @{ $clients{PRE} };
 is($again, $many, 'each has another request');
-my $after = MPMX::Sleepers->counts($srv);
-is($after->{pre}, $before->{pre} + 1, 'none is seen to begin again');
+my $after = live_are($many + 1);
+is($after->{others}, $before->{others}, 'none is seen to begin again');
 is($after->{live}, $many + 1, 'and none to end');
 my @ends = splice @{ $clients{PRE} }, 0, 3;
 $_->close for @ends;
-my $n = 1;
-ok($srv->wait_for(sub { $n++; MPMX::Sleepers->counts($srv)->{live} == $many - 2 }, 5), 'three are seen to end, with them');
-is(MPMX::Sleepers->counts($srv)->{pre}, $after->{pre} + $n, 'no other was seen to begin');
+my $rest = live_are($many - 2);
+is($rest->{live}, $many - 2, 'three are seen to end, with them');
+is($rest->{others}, $before->{others}, 'no other was seen to begin');
 
 $_->close for values %keeper, map { @$_ } values %clients;
 $srv{$_}->finish for sort keys %srv;

@@ -31,10 +31,12 @@ sub server {
     return $srv->start;
 }
 
-# A connection that has had an answer; {since} is when that was.
+# A connection that has had an answer; {asked} and {since} are when that was due and there. The server's
+# clock has started in between.
 sub served {
     my ($srv) = @_;
     my $c = $srv->connect;
+    $c->{asked} = time;
     my $r = $c->request('/index.html');
     $c->{since} = time;
     return $r->{status} == 200 ? $c : ();
@@ -66,7 +68,7 @@ my ($first) = @new;
 my $more = served($srv);
 ok($more, 'a client that comes before any of them has been idle for a second is served');
 ok($first->closed_within($soon), 'in the place of the first');
-cmp_ok(time - $first->{since}, '>=', 0.95, 'which had its second');
+cmp_ok($more->{since} - $first->{asked}, '>=', 0.95, 'which had its second');
 cmp_ok($more->{since} - $first->{since}, '<', 1 + $soon, 'and not much more');
 $_->close for @new, $more;
 
@@ -98,13 +100,14 @@ my $idle = served($srv);
 my $came = 0;
 for (1 .. 3) {
     my $next = served($srv) or last;
-    $came++ if $idle->closed_within($soon) && $next->{since} - $idle->{since} >= 0.9;
+    $came++ if $idle->closed_within($soon) && $next->{since} - $idle->{asked} >= 0.95;
     $idle = $next;
 }
 is($came, 3, 'others come in one after the other, each a second after the last');
 my $n = $active->stop;
 is(MPMX::Load->failures($n), 0, 'active connections go on meanwhile') or diag(MPMX::Load->text($n));
-is($n->{conns}, 3, 'none of them is given up');
+# Unless they have overslept, as they may on a busy machine.
+ok($n->{conns} == 3 || $n->{idlest} > 0.9, 'none of them is given up') or diag(MPMX::Load->text($n));
 cmp_ok($n->{ok}, '>', 15, 'and they were active');
 $idle->close;
 

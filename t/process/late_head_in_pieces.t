@@ -10,7 +10,8 @@ use Time::HiRes qw(time sleep);
 
 plan(skip_all => 'only mpmx has this') if MPMX::Server::is_stock();
 my $slow = MPMX::Server::slowness();
-my $secs = 2 * $slow;
+# A busy machine needs some of it for what has to come in time.
+my $secs = $slow > 1 ? 8 : 4;
 my $srv = MPMX::Server->new(
     handlers => 1,
     sizing   => { StartServers => 1, ServerLimit => 1, ThreadsPerChild => 2, MaxRequestWorkers => 2,
@@ -48,7 +49,7 @@ for my $what (sort keys %rest) {
     shutdown $c{$what}->fh, 1 if $what eq 'the end of the client';
 }
 cmp_ok(time - $began, '<', $secs, 'all of it comes in time');
-sleep $began + 1.3 * $secs - time;
+sleep $began + $secs + 1 - time;
 is($srv->release('busy', @held), 2, 'then the threads come back');
 for my $what (sort keys %rest) {
     my $r = $c{$what}->response;

@@ -13,7 +13,8 @@ use Time::HiRes qw(time sleep);
 plan skip_all => 'httpd stops accepting first' if MPMX::Server->is_stock;
 
 my $slow = MPMX::Server::slowness();
-my $delay = 0.6 * $slow;
+# Long enough to tell those who wait for a child that starts from those who wait for a busy machine.
+my $delay = $slow > 1 ? 1.8 : 1.2;
 my $limit = 60;
 my $srv = MPMX::Server->new(
     handlers  => 1,
@@ -38,14 +39,15 @@ $srv->wait_for(sub {
     my $n = $srv->children;
     $most = $n if $n > $most;
     return @pids > 3;
-}, 15);
+}, 20);
 my ($s, $l) = ($short->stop, $long->stop);
 cmp_ok(scalar @pids, '>', 3, 'one child after the other had its share') or diag("@pids");
 is($failed, 0, 'every question was answered');
 is(MPMX::Load->failures($s), 0, 'no failed request, a connection each') or diag(MPMX::Load->text($s));
 is(MPMX::Load->failures($l), 0, 'no failed request, keep-alive') or diag(MPMX::Load->text($l));
-cmp_ok($_->{slowest}, '<', 0.75 * $delay, "nobody waited for a child to start (slowest $_->{slowest} s)") for $s, $l;
-cmp_ok($s->{ok}, '>', 3 * $limit, 'enough connections to tell');
+# Somebody comes every few milliseconds, and would wait for nearly all of it.
+cmp_ok($_->{slowest}, '<', 0.9 * $delay, "nobody waited for a child to start (slowest $_->{slowest} s)") for $s, $l;
+cmp_ok($s->{ok}, '>', $limit, 'enough connections to tell');
 cmp_ok($most, '<=', 4, 'no crowd of children') or diag($most);
 unlink $srv->path('marks/slow');
 

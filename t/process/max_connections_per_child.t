@@ -24,7 +24,7 @@ ok($new, 'at least five children were replaced') or diag('pids: ' . join ' ', so
 my ($s, $l) = ($short->stop, $long->stop);
 is(MPMX::Load->failures($s), 0, 'no failed request, a connection each') or diag(MPMX::Load->text($s));
 is(MPMX::Load->failures($l), 0, 'no failed request, keep-alive') or diag(MPMX::Load->text($l));
-cmp_ok($s->{ok}, '>=', 240, 'enough connections to tell');
+cmp_ok($s->{ok}, '>=', 200, 'enough connections to tell');
 ok($srv->wait_for(sub { $srv->children >= 1 && $srv->get('/index.html')->{status} == 200 }, 5), 'still serving');
 ok(!$srv->logged(MPMX::Server->ah('full') . '|AH03490'), 'no complaint about limits');
 

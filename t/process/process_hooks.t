@@ -34,6 +34,8 @@ for my $event (qw(USR1 KILL USR1 busy HUP USR1)) {
 }
 is($srv->get('/index.html')->{status}, 200, 'serving');
 ok($srv->wait_logged('mpmxt: monitor', 14), 'monitor runs');
+# Gone is for /proc who is still to be told of by the parent.
+$srv->wait_logged('mpmxt: end_generation 4', 5);
 $srv->stop;
 
 my (%started, %exited, %stopping, %ended, @order, %last);

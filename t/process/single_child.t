@@ -26,7 +26,8 @@ for my $round ('started', 'USR1', 'HUP') {
     is(join(' ', $srv->children), "@children", "$round: no other child was started for it");
     is($srv->release('busy', @held), 12, "$round: all were answered");
     like($more->response->{body}, qr/pid=$children[0]\b/, "$round: and the one that waited, by the same child");
-    my $status = $srv->status;
+    my $status;
+    $srv->wait_for(sub { $status = $srv->status; ($status->{IdleWorkers} || 0) + ($status->{BusyWorkers} || 0) == 12 }, 5);
     is($status->{IdleWorkers} + $status->{BusyWorkers}, 12, "$round: mod_status counts its threads");
 }
 is($srv->logged('AH00326: server reached ThreadsPerChild setting'), 1, 'that all were busy was logged once');

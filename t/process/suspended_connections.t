@@ -12,6 +12,7 @@ use Time::HiRes qw(time sleep);
 MPMX::Server->only_for([qw(event winnt)], 'not asynchronous, no connection is ever suspended');
 MPMX::Server->need_modules('dialup');
 
+my $slow = MPMX::Server::slowness();
 my $srv = MPMX::Server->new(
     handlers => 1,
     modules  => ['dialup'],
@@ -25,10 +26,10 @@ $srv->start;
 
 my $c = $srv->connect;
 my $t0 = time;
-my $r = $c->request('/dialup/file.txt', timeout => 8);
+my $r = $c->request('/dialup/file.txt', timeout => 8 * $slow);
 ok($r->{status} == 200 && $r->{body} eq $body, sprintf 'a file sent by timed callbacks is complete (%.1f s)', time - $t0);
 cmp_ok(time - $t0, '>', 1, 'at the speed of a modem');
-$r = $c->request('/index.html', timeout => 5);
+$r = $c->request('/index.html', timeout => 5 * $slow);
 is($r->{status}, 200, 'then the connection takes another request') or diag($r->{error});
 
 # One on its way across a graceful restart.
@@ -39,7 +40,7 @@ ok($head, 'another one is on its way');
 my %old = map { $_ => 1 } $srv->children;
 $srv->signal('USR1');
 ok($srv->wait_for(sub { grep { !$old{$_} } $srv->children }, 10), 'graceful restart');
-$r = $head ? $way->body($head, 8) : { status => 0, body => '' };
+$r = $head ? $way->body($head, 8 * $slow) : { status => 0, body => '' };
 ok($r->{status} == 200 && $r->{body} eq $body, 'it comes in complete');
 $_->close for $c, $way;
 ok($srv->wait_for(sub { !grep { $old{$_} } $srv->children }, 10), 'and the old children end');
@@ -55,7 +56,7 @@ is($srv->get('/index.html')->{status}, 200, 'serving');
 ok($srv->wait_for(sub { !grep { $old{$_} } $srv->children }, 15), 'the old children end although nobody continues it');
 
 my $took = $srv->stop;
-cmp_ok($took, '<', 5 * MPMX::Server::slowness(), sprintf 'and the server stops at once (%.1f s)', $took);
+cmp_ok($took, '<', 5 * $slow, sprintf 'and the server stops at once (%.1f s)', $took);
 
 $srv->finish;
 done_testing;

@@ -21,6 +21,7 @@ static const struct {
     { ENFILE, MPMX_ACCEPT_SHED, "the system has too many open files" },
     { ENOBUFS, MPMX_ACCEPT_SHED, "no memory for the socket" },
     { ENOMEM, MPMX_ACCEPT_SHED, "no memory" },
+    { ENOSPC, MPMX_ACCEPT_SHED, "no more descriptors to be watched, says epoll_ctl(2)" },
 #ifdef ENOSR
     { ENOSR, MPMX_ACCEPT_SHED, "no memory for STREAMS" },
 #endif

@@ -83,6 +83,11 @@ static void test_threads_when_needed(void)
     atomic_store(&let_go, 1);
     ok(await(&served_all, 1000 + SIZE), "all are served");
     end();
+    prepare(SIZE, 1, 0);
+    atomic_store(&crew->lacking, SIZE);
+    is_num(mpmx_crew_start(crew, 3, pool), 0, "started while more are asked for");
+    ok(crew->unstarted == 0 && crew->lacking == 0, "those are started, too, and the wish is not lost");
+    end();
     prepare(SIZE, 1, 1);
     is_num(mpmx_crew_first(crew, 1), SIZE, "where waits are announced, all are started at once");
 }

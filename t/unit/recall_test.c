@@ -1,8 +1,8 @@
 /*
  * recall_test.c - promise: a wait for a client's next request ends with its input, with its
- * timeout, or when it is called back: the longest first, one at a time, none before it has had a
- * second, and only while requests wait that no thread is there for. Input wins. Nobody else
- * notices: not a thread that does something else, nor the next wait.
+ * timeout, or when it is called back: the longest first, one at a time, the next when that one is
+ * through, none before it has had a second, and only while requests wait that no thread is there
+ * for. Input wins. Nobody else notices: not a thread that does something else, nor the next wait.
  *
  * The housekeeper is the test; the clock that it goes by is set by hand. Signals are blocked
  * everywhere, as in a child. When the housekeeper looks: recall_watch_test.c.
@@ -64,6 +64,8 @@ static struct {
     int blocked, pending;                /* the signal, afterwards                     */
 } job[WORKERS];
 
+static _Atomic int lazy;                 /* nobody gets through with its job */
+
 static int64_t real_ms(void)
 {
     struct timespec ts;
@@ -111,6 +113,9 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
             continue;
         }
         do_job(w, i, todo);
+        while (atomic_load(&lazy))
+            pause_us(200);
+        atomic_fetch_add(&w->serial, 2); /* through with it */
         atomic_store(&job[i].todo, NOTHING);
     }
     return NULL;
@@ -324,14 +329,57 @@ static void test_many(void)
     for (i = 0; i < WORKERS; i++)
         called += job[i].todo != WAIT;
     is_num(called, 0, "requests that have come just now do not call anybody back");
-    for (i = 0; i < WORKERS; i++)
-        called += reports_wait(SOON_MS) >= 0;
-    is_num(called, WORKERS, "those that wait for longer do, one after the other");
+    for (i = 0; i < WORKERS; i++) {
+        int who = reports_wait(SOON_MS);
+
+        called += who >= 0 && result_of(who) == APR_TIMEUP;
+    }
+    is_num(called, WORKERS, "those that wait for longer do, one after the other, and come back");
     ok(clock_ms - since >= 4 * 5 && clock_ms - since < SOON_MS + WORKERS * 50, "swiftly, but with a pause between: %ld ms",
        (long)(clock_ms - since));
-    for (i = 0; i < WORKERS; i++)
-        called -= result_of(i) == APR_TIMEUP;
-    is_num(called, 0, "all of them come back");
+}
+
+/* Its wait is over, whatever it does then. */
+static int wait_is_over(int i)
+{
+    int k;
+
+    for (k = 0; k < 50000 && atomic_load(&child.crew.worker[i].idle); k++)
+        pause_us(200);
+    return k < 50000;
+}
+
+/* One that was called, but takes its time to end its connection, here: to say that it is through. */
+static void test_on_its_way(void)
+{
+    int first;
+
+    forget();
+    begin(0, WAIT, 60000);
+    begin(1, WAIT, 60000);
+    ok(is_waiting(0) && is_waiting(1), "two wait");
+    clock_ms += 30000;
+    atomic_store(&lazy, 1);
+    first = reports_wait(SOON_MS);
+    ok((first == 0 || first == 1) && wait_is_over(first), "one of them is called");
+    is_num(reports_wait(SOON_MS), -1, "and while it is on its way, not the other one");
+    atomic_store(&lazy, 0);
+    is_num(result_of(first), APR_TIMEUP, "when it is back");
+    is_num(reports_wait(SOON_MS), !first, "and requests still wait, that is the next");
+    is_num(result_of(!first), APR_TIMEUP, "which comes back");
+
+    forget();
+    begin(0, WAIT, 60000);
+    begin(1, WAIT, 60000);
+    is_waiting(0);
+    is_waiting(1);
+    clock_ms += 30000;
+    atomic_store(&lazy, 1);
+    first = reports_wait(SOON_MS);
+    wait_is_over(first == 1);
+    is_num(reports_wait(3000), !first, "nor is one waited for that is held up");
+    atomic_store(&lazy, 0);
+    ok(result_of(0) == APR_TIMEUP && result_of(1) == APR_TIMEUP, "both come back");
 }
 
 static void test_seldom(void)
@@ -516,6 +564,7 @@ int main(void)
         test_wait();
         test_order();
         test_many();
+        test_on_its_way();
         test_seldom();
         test_others();
         test_late_signal();

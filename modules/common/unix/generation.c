@@ -8,6 +8,7 @@
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
+#include "handover.h"
 #include "log.h"
 #include "scoreboard.h"
 
@@ -19,7 +20,8 @@
 #define CRASHES_AT_ONCE    3     /* replaced without a pause                             */
 #define PAUSE_MAX_MS   30000
 #define YOUNG_MS        1000     /* who ends before has not worked                       */
-#define LOG_EVERY_MS   60000
+#define SHORTAGE_MS      100     /* until a child that could not be created is tried again, */
+#define SHORTAGE_MAX_MS 1000     /* ... twice as long each time                          */
 
 static int current(const mpmx_proc *p)
 {
@@ -44,6 +46,21 @@ static int least_used_bucket(mpmx_retained *all)
     return best;
 }
 
+/* No child could be created. Whatever is short needs time to come back. */
+static void hold_back(mpmx_retained *all, int error)
+{
+    int64_t now = mpmx_clock_coarse_ms();
+
+    all->spawn_pause = all->spawn_pause ? all->spawn_pause * 2 : SHORTAGE_MS;
+    if (all->spawn_pause > SHORTAGE_MAX_MS)
+        all->spawn_pause = SHORTAGE_MAX_MS;
+    all->next_spawn = now + all->spawn_pause;
+    if (mpmx_may_log(&all->spawn_logged, now))
+        ap_log_error(APLOG_MARK, APLOG_ERR, error, mpmx.main, MPMX_AH(FORK,
+                     "cannot create a child process (%d are there); trying again until it can be "
+                     "done"), all->procs);
+}
+
 /* Starts up to `n` children. Returns how many it did start. */
 static int start(mpmx_retained *all, int n)
 {
@@ -53,12 +70,10 @@ static int start(mpmx_retained *all, int n)
         int error = mpmx_spawn(all, least_used_bucket(all));
 
         if (error) {
-            ap_log_error(APLOG_MARK, APLOG_ERR, error, mpmx.main, MPMX_AH(FORK,
-                         "cannot create a child process (%d are there); trying again"), all->procs);
-            /* Not at once: whatever is short needs time to come back. */
-            all->next_spawn = mpmx_clock_coarse_ms() + 1000;
+            hold_back(all, error);
             break;
         }
+        all->spawn_pause = 0;
         started++;
     }
     return started;
@@ -78,7 +93,9 @@ void mpmx_generation_begin(mpmx_retained *all)
 {
     int want = mpmx.conf.start_servers;
 
+    mpmx_leaving_logs_open(all);
     give_up_starting(all);
+    mpmx_handover_prepare(all);
 
     if (mpmx.retained->was_graceful) {
         if (all->carry > want)           /* as many as the load had called for */
@@ -95,19 +112,31 @@ void mpmx_generation_begin(mpmx_retained *all)
     all->lost = want - start(all, want); /* what could not be started is tried again */
 }
 
+/* Somebody else accepts: this one is to drain. */
+static void let_go(mpmx_retained *all, mpmx_proc *proc)
+{
+    mpmx_handover_offer(all, proc);
+    mpmx_proc_say(proc, MPMX_SAY_DRAIN);
+}
+
 void mpmx_generation_retire_older(mpmx_retained *all)
 {
     int i;
 
     for (i = 0; i < all->procs; i++)
-        if (!current(&all->proc[i]))
-            mpmx_proc_say(&all->proc[i], MPMX_SAY_DRAIN);
+        if (!current(&all->proc[i])) {
+            let_go(all, &all->proc[i]);
+            mpmx_leaving_begin(&all->proc[i]);
+        }
 }
 
 void mpmx_generation_reassure_older(mpmx_retained *all)
 {
+    global_score *global = ap_get_scoreboard_global();
     int i;
 
+    if (global)                          /* in case that a child has written there */
+        global->running_generation = mpmx.retained->my_generation;
     for (i = 0; i < all->procs; i++)
         if (!current(&all->proc[i]) && all->proc[i].phase == MPMX_PROC_RUNNING)
             mpmx_proc_tell(&all->proc[i], MPMX_SAY_STAY);
@@ -130,9 +159,9 @@ static int has_company(mpmx_retained *all, const mpmx_proc *p)
     return 0;
 }
 
-static void relieve(mpmx_proc *proc)
+static void relieve(mpmx_retained *all, mpmx_proc *proc)
 {
-    mpmx_proc_say(proc, MPMX_SAY_DRAIN);
+    let_go(all, proc);
     if (proc->slot >= 0)
         mpmx_scoreboard_quiescing(proc->slot, 2);
 }
@@ -144,7 +173,7 @@ void mpmx_generation_worn(mpmx_retained *all, mpmx_proc *proc)
     proc->worn = 1;
     all->lost++;
     if (has_company(all, proc))
-        relieve(proc);
+        relieve(all, proc);
 }
 
 void mpmx_generation_relieve(mpmx_retained *all, int bucket)
@@ -154,7 +183,7 @@ void mpmx_generation_relieve(mpmx_retained *all, int bucket)
     for (i = 0; i < all->procs; i++)
         if (all->proc[i].worn && all->proc[i].bucket == bucket
             && all->proc[i].phase == MPMX_PROC_RUNNING)
-            relieve(&all->proc[i]);
+            relieve(all, &all->proc[i]);
 }
 
 /* --- the number of spare threads -------------------------------------------------------- */
@@ -258,7 +287,7 @@ void mpmx_generation_maintain(mpmx_retained *all)
     else if (c.idle > mpmx.conf.max_spare_threads && c.children > 1) {
         all->spawn_rate = 1;
         if (c.idlest && !anyone_leaving(all)) {
-            mpmx_proc_say(c.idlest, MPMX_SAY_DRAIN);
+            let_go(all, c.idlest);
             mpmx_scoreboard_quiescing(c.idlest->slot, 2);
         }
     }
@@ -307,15 +336,25 @@ int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_wh
     ap_generation_t registered;
 
     process.pid = proc->pid;
-    result = ap_process_child_status(&process, why, code);
+    if (APR_PROC_CHECK_EXIT(why) && code == APEXIT_CHILDFATAL && proc->ready) {
+        /* It could start: that is no reason to take down all the others. */
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main,
+                     "child process %" APR_PID_T_FMT " has ended with the exit status of a fatal error "
+                     "(%d) after it had been serving; the server goes on", proc->pid, code);
+        result = APEXIT_CHILDSICK;
+    }
+    else {
+        result = ap_process_child_status(&process, why, code);
+    }
     if (slot < 0)
         ap_unregister_extra_mpm_process(proc->pid, &registered);
     ap_run_child_status(mpmx.main, proc->pid, proc->generation, slot, MPM_CHILD_EXITED);
     if (slot >= 0)
         mpmx_scoreboard_free(slot);
     mpmx_proc_remove(all, proc);
+    mpmx_leaving_ended(all, gone.generation);
     if (result == APEXIT_CHILDFATAL && now_current && !was_leaving)
-        return 1;
+        return 1;                        /* at its start, see above */
     if (result == APEXIT_CHILDFATAL && !now_current)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main, MPMX_AH(OLD_FATAL,
                      "a child of an older generation (pid %" APR_PID_T_FMT ") could not start; "
@@ -358,5 +397,5 @@ int64_t mpmx_generation_refill(mpmx_retained *all)
     if (now < all->next_spawn)
         return all->next_spawn;
     all->lost = want - start(all, all->crashes > CRASHES_AT_ONCE ? 1 : want);
-    return all->lost > 0 ? now + YOUNG_MS : INT64_MAX;
+    return all->lost == 0 ? INT64_MAX : all->next_spawn > now ? all->next_spawn : now + YOUNG_MS;
 }

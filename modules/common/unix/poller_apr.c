@@ -94,6 +94,8 @@ apr_status_t mpmx_poller_create(mpmx_poller **poller, apr_pool_t *pool, int thre
         || (rv = own_pool(&pset, pool)) != APR_SUCCESS)
         return rv;
     rv = apr_pollset_create(&p->set, FETCH, pset, NEEDED);
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOTIMPL(rv))
+        return rv;                       /* a shortage, most likely */
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, rv, ap_server_conf,
                      "APR %s has no pollset that threads can share and wake up, its method here is "

@@ -9,6 +9,8 @@
 #define MPMX_PROCESS_H
 
 #include <poll.h>
+#include <stdatomic.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "mpmx.h"
@@ -27,10 +29,17 @@ typedef struct mpmx_proc {
     mpmx_proc_phase phase;
     int worn;                    /* has had MaxConnectionsPerChild: a replacement is on its
                                     way, after which it is told to drain             */
+    int ready;                   /* has accepted at some time                        */
     int told;                    /* last word said to it (MPMX_SAY_*), or 0          */
+    int unsaid;                  /* ... for which there was no room in the socket    */
     int control;                 /* our end of the socket, or -1                     */
     int pidfd;                   /* readable when it has ended, or -1                */
     int64_t born;                /* coarse ms                                        */
+    int64_t retired;             /* told to drain for a newer generation: coarse ms, or 0 */
+    int64_t stopped;             /* told to stop, as its time was over: coarse ms, or 0 */
+    int signals;                 /* ... and how many signals it was sent since       */
+    ap_generation_t offered;     /* whose listeners it may hand connections over to, + 1;
+                                    0: nobody's (handover.h)                         */
 } mpmx_proc;
 
 /* What outlives a restart, besides what httpd retains for every MPM. */
@@ -47,8 +56,17 @@ typedef struct mpmx_retained {
     int crashes;                 /* in a row, without a quiet second                 */
     int64_t calm_at;             /* when that second is over, coarse ms              */
     int64_t next_spawn;          /* not before (coarse ms)                           */
+    int spawn_pause;             /* ms; fork and the like have failed, the last time */
+    _Atomic int64_t spawn_logged;        /* coarse ms                                */
     int reported_limit;          /* "reached MaxRequestWorkers" was logged           */
     int carry;                   /* children the next generation should start with   */
+    ap_generation_t begun;       /* the last one whose configuration was read        */
+    ap_generation_t *over;       /* whose last process has ended meanwhile (malloc)  */
+    int overs;
+    int restart_order;           /* came too late for the last restart (reload.c), or 0 */
+    int handover_open;           /* ... and it is there:                             */
+    int handover[2];             /* idle connections on their way: receiving end,
+                                    sending end                                      */
 } mpmx_retained;
 
 /* The record of this DSO, made when it is not there. Parent; also before pre_config. */
@@ -56,6 +74,9 @@ mpmx_retained *mpmx_retained_get(void);
 
 /* Forks a child of the current generation. 0: it runs, else an errno. spawn.c */
 int mpmx_spawn(mpmx_retained *all, int bucket);
+
+/* Readable when the process has ended; or -1 where there is no such thing. spawn.c */
+int mpmx_pidfd_of(pid_t pid);
 
 /* A free slot, or -1. spawn.c */
 int mpmx_slot_find(mpmx_retained *all);
@@ -66,11 +87,17 @@ mpmx_proc *mpmx_proc_find(mpmx_retained *all, pid_t pid);
 /* Takes an entry out; pointers to others are void afterwards. */
 void mpmx_proc_remove(mpmx_retained *all, mpmx_proc *proc);
 
-/* Sends a word to a child that changes nothing about it. */
-void mpmx_proc_tell(mpmx_proc *proc, char word);
+/* Sends a word to a child that changes nothing about it. 0: there is no room for it now. */
+int mpmx_proc_tell(mpmx_proc *proc, char word);
 
 /* Says to a child that it is to leave; a later word never goes back behind an earlier one. */
 void mpmx_proc_say(mpmx_proc *proc, char word);
+
+/* Sends the last one to a child that was too far behind for it (SIGSTOP, or flooded by another). */
+void mpmx_proc_say_again(mpmx_proc *proc);
+
+/* Sends it a signal, and surely to nobody else. */
+void mpmx_proc_signal(const mpmx_proc *proc, int sig);
 
 /* How many are in the current generation, not leaving and not to be replaced. */
 int mpmx_procs_serving(mpmx_retained *all);
@@ -104,7 +131,26 @@ int mpmx_generation_child_ended(mpmx_retained *all, mpmx_proc *proc, apr_exit_wh
  * Returns when to try again (coarse ms) or INT64_MAX. */
 int64_t mpmx_generation_refill(mpmx_retained *all);
 
+/* --- leaving.c: how long older generations may take --------------------------------- */
+
+/* From now on counts what an older child has of GracefulDrainTimeout. Again: no effect. */
+void mpmx_leaving_begin(mpmx_proc *proc);
+
+/* Does what is due to those whose time is over. Returns when to look again (coarse ms) or INT64_MAX;
+ * to be called before every wait. */
+int64_t mpmx_leaving_look(mpmx_retained *all);
+
+/* A process of that generation has ended, or there was none: says so if it was the last of an
+ * older one. */
+void mpmx_leaving_ended(mpmx_retained *all, ap_generation_t generation);
+
+/* The configuration of the current generation has been read, and so its log files are open. */
+void mpmx_leaving_logs_open(mpmx_retained *all);
+
 /* --- supervisor.c --------------------------------------------------------------------- */
+
+/* Blocks the signals that core's handlers turn into flags. */
+void mpmx_flags_block(sigset_t *before);
 
 /* Hook mpm. */
 int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s);

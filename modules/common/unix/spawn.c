@@ -3,8 +3,11 @@
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
+#include "handover.h"
 #include "log.h"
+#include "reload.h"
 #include "scoreboard.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +23,7 @@
 
 /* The number is that of the layout of mpmx_retained: a new DSO may replace this one over a
  * restart. */
-#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-2"
+#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-5"
 
 mpmx_retained *mpmx_retained_get(void)
 {
@@ -55,11 +58,16 @@ static int rank(int word)
     return word == MPMX_SAY_DRAIN ? 1 : word == MPMX_SAY_END ? 2 : word == MPMX_SAY_STOP ? 3 : 0;
 }
 
-void mpmx_proc_tell(mpmx_proc *proc, char word)
+int mpmx_proc_tell(mpmx_proc *proc, char word)
 {
-    if (proc->control >= 0)
-        while (send(proc->control, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
-            ;
+    ssize_t sent;
+
+    if (proc->control < 0)
+        return 1;
+    do
+        sent = send(proc->control, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == 1 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS && errno != ENOMEM);
 }
 
 void mpmx_proc_say(mpmx_proc *proc, char word)
@@ -68,7 +76,23 @@ void mpmx_proc_say(mpmx_proc *proc, char word)
         return;
     proc->told = word;
     proc->phase = MPMX_PROC_LEAVING;
-    mpmx_proc_tell(proc, word);
+    proc->unsaid = !mpmx_proc_tell(proc, word);
+}
+
+void mpmx_proc_say_again(mpmx_proc *proc)
+{
+    proc->unsaid = proc->unsaid && !mpmx_proc_tell(proc, (char)proc->told);
+}
+
+void mpmx_proc_signal(const mpmx_proc *proc, int sig)
+{
+#if defined(__linux__) && defined(SYS_pidfd_send_signal)
+    /* Reaches it even if it has left our process group, where httpd's function would refuse. */
+    if (proc->pidfd >= 0
+        && (syscall(SYS_pidfd_send_signal, proc->pidfd, sig, NULL, 0) == 0 || errno == ESRCH))
+        return;
+#endif
+    ap_mpm_safe_kill(proc->pid, sig);
 }
 
 int mpmx_procs_serving(mpmx_retained *all)
@@ -128,6 +152,7 @@ static int take_over_slot(mpmx_retained *all)
     mpmx_proc_tell(oldest, MPMX_SAY_NO_SLOT);
     ap_run_child_status(mpmx.main, oldest->pid, oldest->generation, slot, MPM_CHILD_LOST_SLOT);
     ap_register_extra_mpm_process(oldest->pid, oldest->generation);
+    mpmx_scoreboard_free(slot);          /* also of threads that the next one does not have */
     return slot;
 }
 
@@ -158,11 +183,14 @@ static void close_the_parents(mpmx_retained *all, int bucket)
     for (i = 0; i < mpmx.num_buckets; i++)
         if (i != bucket)
             ap_close_listeners_ex(mpmx.buckets[i]);
+    mpmx_reload_forget();
 }
 
 static void become_child(mpmx_retained *all, int slot, int bucket, int control, pid_t parent)
 {
     close_the_parents(all, bucket);
+    mpmx_terminal_forget();
+    mpmx_handover_become_child(all);
     mpmx.retained->shutdown_pending = mpmx.retained->restart_pending = 0;
     mpmx.parent = parent;
     mpmx_child_main(slot, bucket, control);
@@ -179,7 +207,7 @@ void mpmx_child_follow_parent(void)
         mpmx.retained->shutdown_pending = mpmx.retained->is_ungraceful = 1;
 }
 
-static int pidfd_of(pid_t pid)
+int mpmx_pidfd_of(pid_t pid)
 {
 #if defined(__linux__) && defined(SYS_pidfd_open)
     return (int)syscall(SYS_pidfd_open, pid, 0);     /* close-on-exec by itself */
@@ -227,7 +255,7 @@ int mpmx_spawn(mpmx_retained *all, int bucket)
     proc->generation = mpmx.retained->my_generation;
     proc->phase = MPMX_PROC_STARTING;
     proc->control = pair[0];
-    proc->pidfd = pidfd_of(pid);
+    proc->pidfd = mpmx_pidfd_of(pid);
     proc->born = mpmx_clock_coarse_ms();
     all->procs++;
     mpmx_scoreboard_take(slot, pid, proc->generation);

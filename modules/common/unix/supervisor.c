@@ -14,9 +14,13 @@
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
+#include "handover.h"
 #include "hibernate.h"
 #include "log.h"
+#include "notify.h"
+#include "reload.h"
 #include "scoreboard.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,6 +38,8 @@
 #define KILL_ROUNDS         4
 static const int kill_after_ms[KILL_ROUNDS] = { 3000, 5000, 7000, 9000 };
 #define GIVE_UP_MS      10000
+#define READS_MAX           4    /* of what a child says, before others have their turn */
+#define OTHER_FDS       (1 + MPMX_RELOAD_FDS)  /* terminal, reload */
 
 /* --- what children say and how they end -------------------------------------------------- */
 
@@ -41,9 +47,13 @@ static void take_word(mpmx_retained *all, mpmx_proc *proc, char word)
 {
     int i;
 
+    if (word == MPMX_SAY_READY)
+        proc->ready = 1;
     if (word == MPMX_SAY_READY && proc->phase == MPMX_PROC_STARTING) {
         proc->phase = MPMX_PROC_RUNNING;
         if (proc->generation == mpmx.retained->my_generation) {
+            if (!mpmx_reload_wanted())   /* else the next reload has begun, and is not over */
+                mpmx_notify_ready();
             mpmx_generation_retire_older(all);
             mpmx_generation_relieve(all, proc->bucket);
         }
@@ -66,20 +76,35 @@ static void take_word(mpmx_retained *all, mpmx_proc *proc, char word)
     }
 }
 
+/* Who never stops talking is interrupted: the parent has other things to do, too. */
 static void hear(mpmx_retained *all, mpmx_proc *proc)
 {
     char word[16];
     ssize_t n, i;
+    int reads = 0;
 
     do {
         n = recv(proc->control, word, sizeof word, MSG_DONTWAIT);
         for (i = 0; i < n; i++)
             take_word(all, proc, word[i]);
-    } while (n > 0 || (n < 0 && errno == EINTR));
-    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+    } while ((n > 0 && ++reads < READS_MAX) || (n < 0 && errno == EINTR));
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) {
         close(proc->control);            /* ended, or about to */
         proc->control = -1;
     }
+}
+
+/* Has one that is dead by now said that it accepted, and nobody has heard it yet? It draws no
+ * consequences any more but this: it could start. */
+static void last_words(mpmx_proc *proc)
+{
+    char word[16];
+    ssize_t n = !proc->ready && proc->control >= 0
+              ? recv(proc->control, word, sizeof word, MSG_DONTWAIT) : 0;
+
+    while (n > 0)
+        if (word[--n] == MPMX_SAY_READY)
+            proc->ready = 1;
 }
 
 /* Collects everybody who has ended, also those who are no children of ours in the sense
@@ -94,9 +119,12 @@ static int reap(mpmx_retained *all)
         mpmx_proc *proc = mpmx_proc_find(all, process.pid);
 
         if (proc) {
+            last_words(proc);
             fatal |= mpmx_generation_child_ended(all, proc, why, code);
             continue;
         }
+        if (mpmx_reload_ended(process.pid, why, code))
+            continue;
         ap_process_child_status(&process, why, code);
         if (apr_proc_other_child_alert(&process, APR_OC_REASON_DEATH, code) != APR_SUCCESS)
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, mpmx.main,
@@ -105,7 +133,7 @@ static int reap(mpmx_retained *all)
     return fatal;
 }
 
-static void block_flags(sigset_t *before)
+void mpmx_flags_block(sigset_t *before)
 {
     sigset_t flags;
 
@@ -126,33 +154,42 @@ static int await_event(mpmx_retained *all, int64_t until, const volatile int *fl
     struct pollfd *pfd;
     struct timespec ts;
     sigset_t before;
-    int64_t left = until - mpmx_clock_coarse_ms();
-    int i, n = 0, ready = 0;
+    int64_t leaving = mpmx_leaving_look(all);
+    int64_t left = (leaving < until ? leaving : until) - mpmx_clock_coarse_ms();
+    int i, n = 0, children, ready = 0;
 
-    if (all->pfds < all->procs * 2) {    /* grows with the table */
-        void *grown = realloc(all->pfd, (size_t)all->procs * 4 * sizeof *pfd);
+    if (all->pfds < all->procs * 2 + OTHER_FDS) {        /* grows with the table */
+        int room = all->procs * 4 + OTHER_FDS;
+        void *grown = realloc(all->pfd, (size_t)room * sizeof *pfd);
 
         if (grown) {
             all->pfd = grown;
-            all->pfds = all->procs * 4;
+            all->pfds = room;
         }
     }
     pfd = all->pfd;
-    for (i = 0; i < all->procs && n + 2 <= all->pfds; i++) {
+    for (i = 0; i < all->procs && n + 2 + MPMX_RELOAD_FDS <= all->pfds; i++) {
         pfd[n++] = (struct pollfd){ all->proc[i].control, POLLIN, 0 };
         pfd[n++] = (struct pollfd){ all->proc[i].pidfd, POLLIN, 0 };
+    }
+    children = n;
+    if (n + OTHER_FDS <= all->pfds) {
+        pfd[n++] = (struct pollfd){ mpmx_terminal_descriptor(), POLLIN, 0 };
+        n += mpmx_reload_watch(&pfd[n]);
     }
     if (left < 0)
         left = 0;
     ts.tv_sec = (time_t)(left / 1000);
     ts.tv_nsec = (long)(left % 1000) * 1000000;
-    block_flags(&before);
+    mpmx_flags_block(&before);
     if (!*flag1 && !*flag2)
         ready = ppoll(pfd, (nfds_t)n, &ts, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    for (i = 0; ready > 0 && i < n; i += 2)
+    mpmx_terminal_obey();
+    for (i = 0; ready > 0 && i < children; i += 2)
         if (pfd[i].revents)
             hear(all, &all->proc[i / 2]);
+    mpmx_reload_hear();
     return reap(all);
 }
 
@@ -175,7 +212,7 @@ static void signal_all(mpmx_retained *all, int sig)
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, APLOGNO(00046)
                          "child process %" APR_PID_T_FMT " still did not exit, sending a SIGKILL",
                          all->proc[i].pid);
-        ap_mpm_safe_kill(all->proc[i].pid, sig);
+        mpmx_proc_signal(&all->proc[i], sig);
     }
 }
 
@@ -213,6 +250,7 @@ static void reclaim(mpmx_retained *all)
 
 static int stop(mpmx_retained *all)
 {
+    mpmx_notify_stopping();
     reclaim(all);
     ap_remove_pid(mpmx.pconf, ap_pid_fname);
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main, MPMX_AH(STOP, "caught SIGTERM, shutting down"));
@@ -228,6 +266,7 @@ static int graceful_stop(mpmx_retained *all)
     httpd->shutdown_pending = httpd->restart_pending = 0;
     if (httpd->is_ungraceful)            /* and so is what has come just before */
         httpd->shutdown_pending = 1;
+    mpmx_notify_stopping();
     ap_close_listeners();
     say_to_all(all, MPMX_SAY_END);
     ap_remove_pid(mpmx.pconf, ap_pid_fname);
@@ -247,10 +286,12 @@ static int restart(mpmx_retained *all)
     ap_unixd_mpm_retained_data *httpd = mpmx.retained;
     global_score *global = ap_get_scoreboard_global();
 
+    mpmx_notify_reloading();
     /* Before anybody is told, and before the configuration is read again (2.5). */
     httpd->my_generation++;
     if (global)
         global->running_generation = httpd->my_generation;
+    mpmx_leaving_ended(all, httpd->my_generation - 1);
     if (mpmx_this_policy.single && httpd->is_ungraceful) {
         /* There is one kind of restart, as on Windows: the old child goes when the new one
          * accepts (contract 8.7). */
@@ -279,6 +320,7 @@ static int give_up(mpmx_retained *all)
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main,
                  "a child reported a fatal error while starting: the server stops; see the "
                  "messages above");
+    mpmx_notify_stopping();
     ap_close_listeners();
     reclaim(all);
     ap_remove_pid(mpmx.pconf, ap_pid_fname);
@@ -287,24 +329,27 @@ static int give_up(mpmx_retained *all)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-/* Runs until a flag is set (returns 0) or a child was fatal (returns 1). */
+/* Runs until there is a flag to be obeyed (returns 0) or a child was fatal (returns 1). */
 static int supervise(mpmx_retained *all)
 {
     ap_unixd_mpm_retained_data *httpd = mpmx.retained;
     int64_t next_second = mpmx_clock_coarse_ms() + SECOND_MS, refill_at;
     int seconds = 0;
 
-    while (!httpd->restart_pending && !httpd->shutdown_pending) {
-        int64_t now;
+    while (!httpd->shutdown_pending && !mpmx_reload_due(all)) {
+        int64_t now, until = mpmx_reload_until();
 
         refill_at = mpmx_generation_refill(all);
-        if (await_event(all, refill_at < next_second ? refill_at : next_second,
+        if (until > refill_at)
+            until = refill_at;
+        if (await_event(all, until < next_second ? until : next_second,
                         &httpd->restart_pending, &httpd->shutdown_pending))
             return 1;
         now = mpmx_clock_coarse_ms();
         if (now >= next_second) {
             next_second = now + SECOND_MS;
             mpmx_generation_maintain(all);
+            mpmx_handover_remind(all);
             if (seconds % REASSURE_SECONDS == 0)
                 mpmx_generation_reassure_older(all);
             if (++seconds % MONITOR_SECONDS == 0)
@@ -333,6 +378,7 @@ static int start_up(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
         return 0;
     mpmx_hibernate_init(s);
     (void)plog;
+    mpmx_terminal_watch(pconf);
     ap_unixd_mpm_set_signals(pconf, mpmx.one_process);
     return 1;
 }
@@ -354,7 +400,9 @@ int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
 {
     ap_unixd_mpm_retained_data *httpd = mpmx.retained;
     mpmx_retained *all = mpmx_retained_get();
+    int fatal;
 
+    mpmx.reload = NULL;                  /* the last one, where modules are not unloaded */
     if (!start_up(pconf, plog, s))
         return !OK;
     if (mpmx.one_process) {
@@ -366,7 +414,9 @@ int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
         mpmx_generation_begin(all);
     say_hello(s, plog);
     httpd->mpm_state = AP_MPMQ_RUNNING;
-    if (supervise(all))
+    fatal = supervise(all);
+    mpmx_reload_cancel();
+    if (fatal)
         return give_up(all);
     httpd->mpm_state = AP_MPMQ_STOPPING;
     if (httpd->shutdown_pending)

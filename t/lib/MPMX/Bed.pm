@@ -18,11 +18,11 @@ use File::Basename qw(basename dirname);
 use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 use File::Temp ();
-use IO::Socket::INET ();
 use Socket ();
 use Time::HiRes qw(sleep time);
 
 use MPMX::Docs ();
+use MPMX::Server::Ports ();
 use MPMX::Server::Proc ();
 use MPMX::Server::Toolchain ();
 
@@ -44,7 +44,6 @@ my @PORTS = qw(
 my %SIZE = (event => [2, 16], worker => [2, 32], winnt => [1, 32]);
 
 my $MANY = 30;          # listeners for the many-listeners test: many00 .. many29
-my $PORT_BLOCK = 100;   # ports reserved for one run of the suite
 
 sub new {
     my ($class, $t_dir) = @_;
@@ -148,29 +147,14 @@ sub write_certificate {
     return $rc == 0;
 }
 
-# A block of ports below the range from which systems choose ports for outgoing connections. The
-# last port of the block stays bound for as long as the suite runs: it tells other runs of
-# the suite that the block is taken.
+# Ports in a row: Apache::Test's own, those with a name, and those of many listeners.
 sub choose_ports {
     my $self = shift;
-    for my $try (1 .. 200) {
-        my $base = 12000 + $PORT_BLOCK * int rand 190;
-        my $mark = listen_on($base + $PORT_BLOCK - 1) or next;
-        my @held = map { listen_on($base + $_) } 0 .. @PORTS + $MANY;
-        next if grep { !$_ } @held;
-        $self->{port_mark} = $mark;
-        my $next = $self->{port} = $base;
-        $self->{vars}{"${_}_port"} = ++$next for @PORTS;
-        $self->{vars}{sprintf 'many%02d_port', $_} = ++$next for 0 .. $MANY - 1;
-        return;
-    }
-    die "no block of $PORT_BLOCK free ports found\n";
-}
-
-sub listen_on {
-    my $port = shift;
-    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1,
-                                 ReuseAddr => 1, Proto => 'tcp');
+    (my $next, @{ $self->{port_marks} }) = MPMX::Server::Ports::reserve_block(1 + @PORTS + $MANY);
+    $self->{port} = $next;
+    $self->{vars}{"${_}_port"} = ++$next for @PORTS;
+    $self->{vars}{sprintf 'many%02d_port', $_} = ++$next for 0 .. $MANY - 1;
+    return;
 }
 
 sub ipv6_loopback {
@@ -223,7 +207,6 @@ sub test_child {
     chdir $self->{root} or die "chdir $self->{root}: $!\n";
     $0 = "$self->{root}/t/TEST";
     $SIG{TERM} = sub { exit 1 };
-    close $self->{port_mark};   # the parent holds it; httpd is not to inherit it
     require MPMX::Run;
     my @defines;
     push @defines, 'MPMX' unless MPMX::Server::Toolchain::is_stock();

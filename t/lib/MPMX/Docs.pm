@@ -36,6 +36,15 @@ SH
 printf 'Content-Type: text/plain\r\n\r\n'
 cksum
 SH
+    'lasting.cgi' => <<'SH',
+#!/bin/sh
+# the time; goes on after its response, also when it is told to end
+trap '' TERM
+printf 'Content-Type: text/plain\n\n'
+perl -MTime::HiRes=time -e 'printf "%.6f\n", time'
+exec <&- >&- 2>&-
+sleep 1
+SH
     'slow.cgi' => <<'SH',
 #!/bin/sh
 # output in pieces with pauses

@@ -32,15 +32,19 @@ sub field {
     return join '', "\0", map { pack('C', length) . $_ } $name, $value;
 }
 
-# Sends a GET; returns the stream's number.
+# Sends GETs, all in one go; returns the streams' numbers.
 sub get {
-    my ($self, $path) = @_;
-    my $stream = $self->{next};
-    $self->{next} += 2;
-    my $block = field(':method', 'GET') . field(':scheme', 'http') . field(':path', $path)
-        . field(':authority', 'localhost');
-    $self->{client}->send(frame(HEADERS, END_STREAM | END_HEADERS, $stream, $block));
-    return $stream;
+    my ($self, @paths) = @_;
+    my ($text, @streams) = ('');
+    for my $path (@paths) {
+        push @streams, $self->{next};
+        $self->{next} += 2;
+        my $block = field(':method', 'GET') . field(':scheme', 'http') . field(':path', $path)
+            . field(':authority', 'localhost');
+        $text .= frame(HEADERS, END_STREAM | END_HEADERS, $streams[-1], $block);
+    }
+    $self->{client}->send($text);
+    return wantarray ? @streams : $streams[0];
 }
 
 # The next frame as { type, flags, stream, payload }, or undef. Settings and pings are answered.

@@ -5,7 +5,7 @@ package MPMX::Load;
 #
 #   my $load = MPMX::Load->start(port => , clients => 16, pause => 0.004);
 #   ...
-#   my $n = $load->stop;    # { ok, reset, eof, timeout, refused, bad, conns, told, slowest }
+#   my $n = $load->stop;    # { ok, reset, eof, timeout, refused, bad, conns, told, slowest, idlest }
 #
 # ok       complete responses with status 200 and a body of the promised size
 # reset    connections reset while an answer was due
@@ -15,6 +15,8 @@ package MPMX::Load;
 # bad      any other answer
 # conns    connections made;  told: closed because the server asked for it
 # slowest  the slowest answer in seconds
+# idlest   the longest time between an answer and the next request on a connection: `pause` and
+#          what the machine let this process wait
 use strict;
 use warnings;
 use Errno qw(EAGAIN EWOULDBLOCK EINTR EINPROGRESS ECONNRESET EPIPE);
@@ -26,12 +28,12 @@ my @counters = qw(ok reset eof timeout refused bad conns told);
 
 # Options: port, path ('/index.html'), clients (8), keepalive (1), pause (longest pause
 # between two requests of a client, 0.004 s), secs (ends by itself then, 60),
-# patience (10), requests (ends after so many in all; 0: no such limit), once (0; 1: a client
+# patience (10, more with sanitizers), requests (ends after so many in all; 0: no such limit), once (0; 1: a client
 # whose connection the server has closed does not come back).
 sub start {
     my ($class, %o) = @_;
     my $self = bless { path => '/index.html', clients => 8, keepalive => 1, pause => 0.004, secs => 60,
-                       patience => 10, requests => 0, once => 0, %o }, $class;
+                       patience => $ENV{MPMX_PRELOAD} ? 30 : 10, requests => 0, once => 0, %o }, $class;
     pipe(my $r, my $w) or die "pipe: $!\n";
     # stop() may come before the new process can take it.
     my $term = POSIX::SigSet->new(POSIX::SIGTERM);
@@ -71,7 +73,7 @@ sub wait {
 # For messages: "ok 1234, reset 1".
 sub text {
     my ($class, $n) = @_;
-    return join ', ', map { "$_ $n->{$_}" } grep { $n->{$_} || $_ eq 'ok' } @counters, 'slowest';
+    return join ', ', map { "$_ $n->{$_}" } grep { $n->{$_} || $_ eq 'ok' } @counters, 'slowest', 'idlest';
 }
 
 # The number of requests that did not get a right answer.
@@ -102,7 +104,7 @@ sub _run {
     POSIX::sigprocmask(POSIX::SIG_UNBLOCK, POSIX::SigSet->new(POSIX::SIGTERM));
     $SIG{INT} = $SIG{ALRM} = $SIG{HUP} = 'DEFAULT';
     $SIG{PIPE} = 'IGNORE';
-    $self->{n} = { map { $_ => 0 } @counters, 'slowest' };
+    $self->{n} = { map { $_ => 0 } @counters, 'slowest', 'idlest' };
     $self->{head} = "GET $self->{path} HTTP/1.1\r\nHost: localhost\r\n"
         . ($self->{keepalive} ? '' : "Connection: close\r\n") . "\r\n";
     $self->{sent} = 0;
@@ -150,9 +152,11 @@ sub _begin {
             $c->{next} = time + 0.05;
             return;
         }
-        @$c{qw(fh fresh)} = ($fh, 1);
+        @$c{qw(fh fresh answered)} = ($fh, 1, 0);
     }
     @$c{qw(busy out in)} = (time, $self->{head}, '');
+    my $idle = $c->{answered} ? $c->{busy} - $c->{answered} : 0;
+    $self->{n}{idlest} = sprintf '%.4f', $idle if $idle > $self->{n}{idlest};
     $self->{sent}++;
     return;
 }
@@ -203,7 +207,7 @@ sub _answered {
     my $told = $head =~ /\nconnection:[^\r\n]*\bclose/i;
     $self->{n}{told}++ if $told;
     if ($told || $eof || !$self->{keepalive}) { close delete $c->{fh}; $c->{over} = $self->{once} }
-    @$c{qw(busy in)} = (0, '');
+    @$c{qw(busy in answered)} = (0, '', time);
     $c->{next} = time + rand $self->{pause};
     return;
 }

@@ -11,6 +11,8 @@ package MPMX::Server;
 #       defines   => ['FOO'],                    # -D
 #       handlers  => 1,                          # /mpmxt/..., see mod_mpmxt_proc_handlers.c
 #       log_level => 'notice',
+#       terminal  => MPMX::Server::Terminal->new,   # what runs httpd has this terminal
+#       preload   => $so,                        # LD_PRELOAD, after MPMX_PRELOAD
 #       nofile    => 64,                         # ulimit -n of the server; '64:300': soft, hard
 #   );
 #   $srv->start;  ...  $srv->finish(qr/AH00484/);
@@ -29,11 +31,11 @@ use File::Path qw(remove_tree);
 use File::Spec ();
 use File::Temp ();
 use POSIX qw(:sys_wait_h);
-use Socket;
 use Test::More ();
 use Time::HiRes qw(time sleep);
 use MPMX::Server::Client;
 use MPMX::Server::Messages;
+use MPMX::Server::Ports;
 use MPMX::Server::Proc;
 use MPMX::Server::Toolchain;
 
@@ -97,7 +99,9 @@ sub new {
     mkdir "$dir/marks";
     chmod 01777, "$dir/marks";
     $self->write('htdocs/index.html', 'x' x 1000);
-    $self->{ports} = [ map { free_port() } 1 .. $o{listen} || 1 ];
+    my @reserved = map { [ MPMX::Server::Ports::reserve() ] } 1 .. $o{listen} || 1;
+    $self->{ports} = [ map { $_->[0] } @reserved ];
+    $self->{port_marks} = [ map { $_->[1] } @reserved ];
     $self->configure;
     return $self;
 }
@@ -122,17 +126,6 @@ sub read {
     my ($self, $name) = @_;
     my $text = MPMX::Server::Proc::slurp($self->path($name));
     return defined $text ? $text : '';
-}
-
-# A port below the ephemeral range, so that no client socket takes it before
-# the server does.
-sub free_port {
-    for (1 .. 200) {
-        my $port = 12_000 + int rand 18_000;
-        socket(my $s, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
-        return $port if bind($s, sockaddr_in($port, INADDR_LOOPBACK));
-    }
-    die "no free port\n";
 }
 
 # Writes the configuration; the options given replace those of new().
@@ -230,7 +223,10 @@ sub _spawn {
     open(STDIN, '<', '/dev/null');
     open(STDOUT, '>>', $out);
     open(STDERR, '>&', \*STDOUT);
-    $ENV{LD_PRELOAD} = $ENV{MPMX_PRELOAD} if $ENV{MPMX_PRELOAD};
+    $self->{terminal}->take if $self->{terminal};
+    # A sanitizer's runtime has to be the first.
+    my @preload = grep { $_ } $ENV{MPMX_PRELOAD}, $self->{preload};
+    $ENV{LD_PRELOAD} = join ':', @preload if @preload;
     { no warnings 'exec'; exec { $args[0] } @args }
     POSIX::_exit(127);
 }
@@ -271,7 +267,8 @@ sub start {
     if ($mode eq 'daemon') {
         my ($rc, $out) = $self->httpd('-k', 'start');
         $self->{start_output} = $out;
-        if ($rc) { $self->_diag_log; die "httpd did not start ($rc): $out\n" unless $o{no_wait}; return $self }
+        if ($rc && !$o{no_wait}) { $self->_diag_log; die "httpd did not start ($rc): $out\n" }
+        return $self if $rc;
     }
     else {
         $self->{pid} = $self->{spawned} = $self->_spawn($self->path('logs/console.out'), $self->command(@{ $flag{$mode} }));
@@ -324,11 +321,15 @@ sub all_pids {
 }
 
 # The serving children: direct children that run the server's image (a piped
-# logger does not).
+# logger does not), but not to check a configuration.
 sub children {
     my ($self) = @_;
-    return grep { index(MPMX::Server::Proc::command_line($_), $self->{conf_file}) >= 0 }
-        MPMX::Server::Proc::children($self->{pid});
+    return grep { index(MPMX::Server::Proc::command_line($_), $self->{conf_file}) >= 0 } $self->_direct;
+}
+
+sub _direct {
+    my ($self) = @_;
+    return grep { MPMX::Server::Proc::command_line($_) !~ / -t ?\z/ } MPMX::Server::Proc::children($self->{pid});
 }
 
 # How many children there are when a server has started.
@@ -353,7 +354,7 @@ sub renewed_by {
 sub helpers {
     my ($self) = @_;
     my %own = map { $_ => 1 } $self->children;
-    return grep { !$own{$_} } MPMX::Server::Proc::children($self->{pid});
+    return grep { !$own{$_} } $self->_direct;
 }
 
 # Runs the code until it returns true, and returns that; '' at the deadline.

@@ -115,13 +115,26 @@ sub load_line {
 }
 
 # Builds t/c-modules/<name>.c when the source, or the httpd it was built for,
-# changed, and returns the path of the DSO. Several tests may ask at once.
+# changed, and returns the path of the DSO.
 sub c_module {
     my ($name) = @_;
-    my $src = File::Spec->catfile($top, 't', 'c-modules', "$name.c");
+    return _built('c-modules', $name, qq{"${\ apxs()}" -Wc,-Wall -Wc,-Wextra -Wc,-Wno-unused-parameter -c $name.c});
+}
+
+# The same for t/shim/<name>.c, to be loaded before httpd (LD_PRELOAD).
+sub shim {
+    my ($name) = @_;
+    my $cc = $ENV{CC} || apxs_query('CC') || 'cc';
+    return _built('shim', $name, "$cc -O2 -Wall -Wextra -pthread -fPIC -shared -o $name.so $name.c -ldl");
+}
+
+# Several tests may ask at once.
+sub _built {
+    my ($from, $name, $command) = @_;
+    my $src = File::Spec->catfile($top, 't', $from, "$name.c");
     my $dir = File::Spec->catdir($top, 'out', 't-modules');
     my $so  = File::Spec->catfile($dir, "$name.so");
-    die "no such test module: $src\n" unless -e $src;
+    die "no such source: $src\n" unless -e $src;
     my $stamp = join(' ', apxs(), httpd_version()) . "\n";
     return $so if _is_fresh($so, $src, "$so.for", $stamp);
     make_path($dir);
@@ -133,7 +146,7 @@ sub c_module {
     remove_tree($work);
     make_path($work);
     copy($src, "$work/$name.c") or die "cannot copy $src: $!\n";
-    my $log = qx{cd "$work" && "${\ apxs()}" -Wc,-Wall -Wc,-Wextra -Wc,-Wno-unused-parameter -c $name.c 2>&1};
+    my $log = qx{cd "$work" && $command 2>&1};
     my $built = (grep { -e } "$work/.libs/$name.so", "$work/$name.so")[0];
     die "cannot build $name:\n$log\n" if $? || !$built;
     print STDERR "# $name: $_\n" for grep { /warning:/ } split /\n/, $log;

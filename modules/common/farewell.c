@@ -1,0 +1,72 @@
+/* See farewell.h. */
+#include "farewell.h"
+#include "serve.h"
+
+#include <strings.h>
+#include <sys/socket.h>
+#include "http_core.h"
+#include "http_protocol.h"
+#include "util_filter.h"
+
+#define FILTER_NAME "MPMX_FAREWELL"
+
+static ap_filter_rec_t *filter_rec;
+
+/* Does nobody keep back anything of it, or add a goodbye of its own, like TLS? */
+static int is_plain(const ap_filter_t *f)
+{
+    for (; f; f = f->next)
+        if (f->frec != filter_rec && strcasecmp(f->frec->name, "core")
+            && strcasecmp(f->frec->name, "log_input_output"))
+            return 0;
+    return 1;
+}
+
+/* Not before the end: a response that comes in pieces reaches its client piece by piece. */
+static apr_status_t watch(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    ap_filter_t *next = f->next;
+
+    if (!APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb))) {
+        mpmx_view *view = mpmx_view_of(f->c);
+
+        if (view->conn && f->c->keepalive == AP_CONN_CLOSE) {
+            view->parting = is_plain(f->c->output_filters) ? MPMX_PARTS_PLAIN : MPMX_PARTS_LATER;
+            if (view->parting == MPMX_PARTS_PLAIN)
+                mpmx_cork(view->conn->fd);
+        }
+        ap_remove_output_filter(f);
+    }
+    return ap_pass_brigade(next, bb);
+}
+
+/* All of the response is written (that is what the bucket EOR stands for), and what belongs to the
+ * request is let go of next. That may take its time: mod_cgid waits for the script's end. */
+static int written(request_rec *r)
+{
+    mpmx_view *view = mpmx_view_of(r->connection);
+    int parting;
+
+    if (!view || !view->conn || view->conn->c != r->connection || !view->parting)
+        return DECLINED;
+    parting = view->parting;
+    view->parting = MPMX_PARTS_NOT;
+    if (!ap_get_conn_socket(r->connection))
+        return DECLINED;                 /* a module has taken it */
+    if (parting == MPMX_PARTS_PLAIN)
+        shutdown(view->conn->fd, SHUT_WR);
+    else
+        mpmx_cork(view->conn->fd);
+    return DECLINED;
+}
+
+void mpmx_farewell_register(void)
+{
+    filter_rec = ap_register_output_filter(FILTER_NAME, watch, NULL, AP_FTYPE_NETWORK - 1);
+    ap_hook_log_transaction(written, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
+
+void mpmx_farewell_expect(request_rec *r)
+{
+    ap_add_output_filter_handle(filter_rec, NULL, r, r->connection);
+}
