@@ -10,13 +10,13 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Client;
 use MPMX::Server;
+use MPMX::Server::Certificate;
 use MPMX::Sleepers;
 use Time::HiRes qw(time sleep);
 
 MPMX::Sleepers->only_here;
 my $slow = MPMX::Server::slowness();
-my $openssl = MPMX::Server::Toolchain::find_program('openssl');
-my $tls = defined MPMX::Server::Toolchain::load_line('ssl') && $openssl && eval { require IO::Socket::SSL; 1 };
+my $tls = MPMX::Server::Certificate::can_tls();
 
 # Ports: 0 stays, 1 is closed, 2 has TLS, 3 has another AcceptFilter afterwards.
 my $srv = MPMX::Sleepers->server(listen => 4, log_level => 'info', modules => ['status', $tls ? 'ssl' : ()]);
@@ -31,8 +31,7 @@ SSLCertificateKeyFile \@DIR\@/key
 </VirtualHost>
 CONF
 $srv->configure(conf => $base);
-my ($pem, $key) = map { $srv->path($_) } qw(pem key);
-system("$openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -out '$pem' -keyout '$key' >/dev/null 2>&1") if $tls;
+MPMX::Server::Certificate::make(map { $srv->path($_) } qw(pem key)) if $tls;
 $srv->start;
 my ($old) = $srv->children;
 

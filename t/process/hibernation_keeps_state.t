@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Client;
 use MPMX::Server;
+use MPMX::Server::Certificate;
 use MPMX::Sleepers;
 use Time::HiRes qw(time sleep);
 
@@ -48,9 +49,7 @@ for my $way (sort keys %with) {
 # With TLS, whose state is large and nowhere else.
 my ($tls, @tls);
 SKIP: {
-    my $openssl = MPMX::Server::Toolchain::find_program('openssl');
-    skip 'no mod_ssl, openssl or IO::Socket::SSL', 1
-        unless defined MPMX::Server::Toolchain::load_line('ssl') && $openssl && eval { require IO::Socket::SSL; 1 };
+    skip 'no mod_ssl, openssl or IO::Socket::SSL', 1 unless MPMX::Server::Certificate::can_tls();
     $tls = MPMX::Sleepers->server(modules => ['status', 'ssl'], listen => 2, conf => <<'CONF');
 KeepAliveTimeout 120
 <VirtualHost 127.0.0.1:@PORT1@>
@@ -60,8 +59,7 @@ SSLCertificateFile @DIR@/pem
 SSLCertificateKeyFile @DIR@/key
 </VirtualHost>
 CONF
-    my ($pem, $key) = map { $tls->path($_) } qw(pem key);
-    system("$openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -out '$pem' -keyout '$key' >/dev/null 2>&1");
+    MPMX::Server::Certificate::make(map { $tls->path($_) } qw(pem key));
     $tls->start;
     @tls = map { MPMX::Client->new(port => $tls->port(1), timeout => 20 * $slow, tls => {}) } 1 .. 3;
     is(scalar(grep { MPMX::Sleepers->watch($_)->{status} == 200 } @tls), 3, 'with TLS: clients are served');

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
+use MPMX::Server::Certificate;
 use MPMX::Server::Toolchain;
 use MPMX::Load;
 use MPMX::Storm;
@@ -22,8 +23,7 @@ my $length = 12;                # seconds
 my $every = 0.2;
 my $deadline = 15 * $slow;      # KeepAliveTimeout; nothing else here takes as long
 
-my $openssl = MPMX::Server::Toolchain::find_program('openssl');
-my $tls = defined MPMX::Server::Toolchain::load_line('ssl') && $openssl && eval { require IO::Socket::SSL; 1 };
+my $tls = MPMX::Server::Certificate::can_tls();
 my $h2 = defined MPMX::Server::Toolchain::load_line('http2') && defined MPMX::Server::Toolchain::load_line('watchdog');
 
 my $conf = '';
@@ -54,10 +54,7 @@ srand 1;
 my %file = map { $_->[0] => pack 'L*', map { int rand 4294967295 } 1 .. $_->[1] / 4 }
     ['/a.bin', 20_000], ['/b.bin', 200_000], ['/big.bin', 2_000_000];
 $srv->write("htdocs$_", $file{$_}) for keys %file;
-if ($tls) {
-    my ($pem, $key) = map { $srv->path($_) } qw(pem key);
-    system("'$openssl' req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -out '$pem' -keyout '$key' >/dev/null 2>&1");
-}
+MPMX::Server::Certificate::make(map { $srv->path($_) } qw(pem key)) if $tls;
 $srv->start;
 
 # ---- the parent, from outside

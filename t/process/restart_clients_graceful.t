@@ -14,8 +14,7 @@ $bed->queue_while(sub {
     $bed->{srv}->signal('USR1');
     $bed->knock_until(sub { $bed->renewed });
 });
-ok(MPMX::Server::wait_for(sub { $bed->leaves(1) }, 10), 'the old child finishes');
-ok(MPMX::Server::wait_for(sub { $bed->handed_over }, 10), 'its idle clients have gone over, if they can');
+$bed->finishes;
 $bed->compare;
 ok(MPMX::Server::wait_for(sub { $bed->old_is_gone }, 20), 'and is gone when its clients are');
 $bed->finish;

@@ -14,8 +14,7 @@ if (MPMX::Server::single()) {
         $bed->{srv}->signal('HUP');
         $bed->knock_until(sub { $bed->renewed });
     });
-    ok(MPMX::Server::wait_for(sub { $bed->leaves(1) }, 10), 'the old child finishes');
-    ok(MPMX::Server::wait_for(sub { $bed->handed_over }, 10), 'its idle clients have gone over, if they can');
+    $bed->finishes;
 }
 else {
     $bed->queue_while(sub { $bed->{srv}->signal('HUP') });

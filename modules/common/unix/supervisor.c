@@ -168,7 +168,7 @@ static int await_event(mpmx_retained *all, int64_t until, const volatile int *fl
         }
     }
     pfd = all->pfd;
-    for (i = 0; i < all->procs && n + 2 + MPMX_RELOAD_FDS <= all->pfds; i++) {
+    for (i = 0; i < all->procs && n + 2 + OTHER_FDS <= all->pfds; i++) {
         pfd[n++] = (struct pollfd){ all->proc[i].control, POLLIN, 0 };
         pfd[n++] = (struct pollfd){ all->proc[i].pidfd, POLLIN, 0 };
     }

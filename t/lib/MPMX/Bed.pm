@@ -22,6 +22,7 @@ use Socket ();
 use Time::HiRes qw(sleep time);
 
 use MPMX::Docs ();
+use MPMX::Server::Certificate ();
 use MPMX::Server::Ports ();
 use MPMX::Server::Proc ();
 use MPMX::Server::Toolchain ();
@@ -139,12 +140,8 @@ sub write_modules {
 
 sub write_certificate {
     my $self = shift;
-    my $openssl = MPMX::Server::Toolchain::find_program('openssl') or return 0;
     my $dir = "$self->{run}/tls";
-    my $rc = system "'$openssl' req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-        . " -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-        . " -keyout '$dir/key.pem' -out '$dir/cert.pem' >'$dir/openssl.log' 2>&1";
-    return $rc == 0;
+    return eval { MPMX::Server::Certificate::make("$dir/cert.pem", "$dir/key.pem"); 1 };
 }
 
 # Ports in a row: Apache::Test's own, those with a name, and those of many listeners.

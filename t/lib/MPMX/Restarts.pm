@@ -20,6 +20,7 @@ use MPMX::Docs;
 use MPMX::Restarts::Clients;
 use MPMX::Restarts::Table;
 use MPMX::Server;
+use MPMX::Server::Certificate;
 use MPMX::WebSocket;
 
 # The end of a connection is an answer here, not a death.
@@ -54,7 +55,7 @@ sub _modules {
     my ($self) = @_;
     my $have = sub { defined MPMX::Server::Toolchain::load_line($_[0]) };
     my $has = $self->{has} = {};
-    $has->{tls} = $have->('ssl') && MPMX::Server::Toolchain::find_program('openssl') && eval { require IO::Socket::SSL; 1 };
+    $has->{tls} = MPMX::Server::Certificate::can_tls();
     $has->{http2} = $has->{tls} && $have->('http2');
     $has->{wstunnel} = $have->('proxy') && $have->('proxy_http') && $have->('proxy_wstunnel');
     return (($has->{tls} ? 'ssl' : ()), ($has->{http2} ? 'http2' : ()),
@@ -78,19 +79,10 @@ SSLCertificateKeyFile \@DIR\@/key
 CONF
 }
 
-sub _certificate {
-    my ($self) = @_;
-    my ($pem, $key, $out) = map { $self->{srv}->path($_) } qw(pem key openssl.out);
-    my $openssl = MPMX::Server::Toolchain::find_program('openssl');
-    system("'$openssl' req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out '$pem' -keyout '$key' >'$out' 2>&1") == 0
-        or die "openssl: " . $self->{srv}->read('openssl.out');
-    return;
-}
-
 sub begin {
     my ($self) = @_;
     my $srv = $self->{srv};
-    $self->_certificate if $self->{has}{tls};
+    MPMX::Server::Certificate::make(map { $srv->path($_) } qw(pem key)) if $self->{has}{tls};
     $self->{backend} = MPMX::WebSocket->backend($self->{port}{ws}) if $self->{has}{wstunnel};
     $srv->start;
     my @children = $srv->children;
@@ -176,6 +168,14 @@ sub handed_over {
     my ($self) = @_;
     return 1 if MPMX::Server->is_stock || MPMX::Server::mpm() eq 'worker';
     return $self->{srv}->logged("child $self->{old} has handed \\d+ idle connections over");
+}
+
+# Tests: the old child only finishes its work, and who can go elsewhere has.
+sub finishes {
+    my ($self) = @_;
+    Test::More::ok(MPMX::Server::wait_for(sub { $self->leaves(1) }, 10), 'the old child finishes');
+    Test::More::ok(MPMX::Server::wait_for(sub { $self->handed_over }, 10), 'its idle clients have gone over, if they can');
+    return;
 }
 
 # Another child serves.
