@@ -67,15 +67,21 @@ command_line() {
     if [ -r "/proc/$1/cmdline" ]; then tr '\0' ' ' < "/proc/$1/cmdline"; else ps -o args= -p "$1"; fi
 }
 
-# stop SIGNAL PID: sends it, waits for 20 seconds, then uses force. A negative PID is a process group.
+# gone_within SECONDS PID: waits for its end at most so long; fails if it is still there. A negative
+# PID is a process group.
+gone_within() {
+    _tries=$(($1 * 10))
+    while kill -s 0 -- "$2" 2>/dev/null; do
+        [ "$_tries" -gt 0 ] || return
+        sleep 0.1
+        _tries=$((_tries - 1))
+    done
+}
+
+# stop SIGNAL PID: sends it, waits for 20 seconds, then uses force.
 stop() {
     kill -s "$1" -- "$2" 2>/dev/null
-    _tries=0
-    while kill -s 0 -- "$2" 2>/dev/null && [ "$_tries" -lt 200 ]; do
-        sleep 0.1
-        _tries=$((_tries + 1))
-    done
-    kill -s KILL -- "$2" 2>/dev/null
+    gone_within 20 "$2" || kill -s KILL -- "$2" 2>/dev/null
 }
 
 # shellcheck disable=SC2317 # called by trap
@@ -90,13 +96,19 @@ clean_up() {
         # timeout(1) made itself the leader of a process group, which is gone when all of them are.
         [ ! -f "$_file" ] || stop TERM "-$(cat "$_file")"
     done
-    for _dir in "$work/tmp" "$work"/tmp/*; do stop_left_servers "$_dir"; done
+    for _dir in "$work/tmp" "$work"/tmp/*; do
+        stop_left_servers "$_dir"
+        # A tee that nobody writes to any more, or never did, sees the end of the pipe.
+        # shellcheck disable=SC2188
+        [ ! -p "$_dir/said.pipe" ] || : <> "$_dir/said.pipe"
+        rm -f "$_dir/said" "$_dir/said.pipe"
+    done
     tell_what_is_left
     remove_work
 }
 
 remove_work() {
-    rm -rf "$work/tally" "$work/times" "$work"/reports.* "$work"/output.* "$work/pids"
+    rm -rf "$work/tally" "$work/times" "$work/words" "$work"/reports.* "$work"/output.* "$work/pids"
     # Stays with what failed tests left in it.
     rmdir "$work" 2>/dev/null
 }
@@ -129,9 +141,15 @@ stage() {
         note 0 1 0 "no time left"
         return 1
     fi
+    # What it says is shown and kept.
+    _said=$TMPDIR/said
+    rm -f "$_said" "$_said.pipe"
+    mkfifo "$_said.pipe" || { note 0 1 0 "no named pipe"; return 1; }
+    tee "$_said" < "$_said.pipe" &
+    _tee=$!
     # In the background for the shell only, so that its traps work at once. A shell starts such
     # commands with SIGINT ignored, which tests must not inherit.
-    perl -e '$SIG{INT} = $SIG{QUIT} = "DEFAULT"; exec @ARGV or exit 127' timeout -k 20 "$_limit" "$@" &
+    perl -e '$SIG{INT} = $SIG{QUIT} = "DEFAULT"; exec @ARGV or exit 127' timeout -k 20 "$_limit" "$@" > "$_said.pipe" 2>&1 &
     _pid=$!
     echo "$_pid" > "$work/pids/$_pid"
     wait "$_pid"
@@ -140,11 +158,24 @@ stage() {
     ! stop_left_servers "$TMPDIR" || note 0 1 0 "a server was left behind"
     printf '%s\t%s\n' "$MPMX_STAGE" $(($(now) - _start)) >> "$work/times"
     case $_status in
-        0) [ "$(stage_failures)" -eq 0 ]; return ;;
+        0) ;;
         124 | 137) say "stopped: not finished after $_limit seconds"; note 0 1 0 "not finished in time" ;;
         *) [ "$(stage_failures)" -gt 0 ] || note 0 1 0 "exit status $_status" ;;
     esac
-    return 1
+    # It ends when nobody has the pipe open; a process that was left behind may.
+    gone_within 5 "$_tee" || kill -s TERM "$_tee" 2>/dev/null
+    [ "$(stage_failures)" -eq 0 ] || keep_words "$_said"
+    rm -f "$_said" "$_said.pipe"
+    [ "$(stage_failures)" -eq 0 ]
+}
+
+# The last of what the failed tests of a stage said, for the end of the whole output, which may be
+# all that somebody gets to see.
+keep_words() {
+    {
+        printf '%s said at last:\n' "$MPMX_STAGE"
+        sed '/^\[..:..:..\]/d; /^ok /d; /^# error log/d; /^ *$/d; /^Test Summary Report/,$d' "$1" | tail -n 12 | cut -c 1-160
+    } >> "$work/words"
 }
 
 # A stage that is itself one test.
@@ -178,6 +209,7 @@ together() {
     done
     running=
     for _file in "$work"/output.*; do
+        [ -f "$_file" ] || continue
         cat "$_file"
         rm -f "$_file"
     done
@@ -289,7 +321,7 @@ check_all() {
 # The sum: per stage, what failed, and the one line for those who read only the last.
 summary() {
     printf '\n== summary (%s seconds)\n' $(($(now) - started))
-    awk -F '\t' '
+    awk -F '\t' -v words="$work/words" '
         FILENAME == ARGV[1] { seconds[$1] += $2; next }
         !($1 in seen) { seen[$1] = 1; order[++stages] = $1 }
         { p[$1] += $2; f[$1] += $3; s[$1] += $4; passed += $2; failed += $3; skipped += $4 }
@@ -300,6 +332,7 @@ summary() {
                 printf "%-32s %6d passed %4d failed %4d skipped %5d s\n", n, p[n], f[n], s[n], seconds[n]
             }
             for (i = 1; i <= breaks; i++) print "FAILED  " broken[i]
+            while ((getline line < words) > 0) print line
             printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
             exit failed > 0 || passed == 0
         }' "$work/times" "$MPMX_TALLY"

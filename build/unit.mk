@@ -45,7 +45,7 @@ UNIT_SRC_recall_watch_test = t/unit/recall_watch_test.c modules/common/recall.c
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_poller_$(p)_test = t/unit/poller_test.c $(unit_unix)/poller_$(p).c))
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_conn_claim_$(p)_test = t/unit/conn_claim_test.c \
     $(addprefix modules/common/,conn.c head.c expiry.c crew.c timers.c gate.c) \
-    $(addprefix $(unit_unix)/,clock.c schedule.c threadstate.c poller_$(p).c)))
+    $(addprefix $(unit_unix)/,ack.c clock.c schedule.c threadstate.c poller_$(p).c)))
 
 # Not those with poller_epoll: the sanitizer does not know that epoll_ctl(EPOLL_CTL_MOD) comes
 # before the report that it leads to, and so takes every connection for a race.

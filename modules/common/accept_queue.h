@@ -1,8 +1,9 @@
-/* Connections that wait in the kernel to be accepted. */
+/* Connections that wait in the kernel to be accepted. When the queue is full the kernel drops what comes,
+ * and clients try again after some tenths of a second, or more. */
 #ifndef MPMX_ACCEPT_QUEUE_H
 #define MPMX_ACCEPT_QUEUE_H
 
-/* Is the queue of a listening TCP socket half full, or more? No where the system does not tell. A
+/* Is the queue of a listening TCP socket more than half full? No where the system does not tell. A
  * system call. Any thread. */
 int mpmx_accept_queue_is_long(int fd);
 

@@ -17,6 +17,7 @@
 #define STATE_UNKNOWN   (-2)
 #define IDLE_TICKS        8      /* ticks without service before the ticking stops   */
 #define SHARED_BATCH      4      /* reports per call while several workers may run   */
+#define GOOD_MANY         8      /* served between two ticks: an eighth of a ms each      */
 #define RESERVE           2      /* threads that stand by before more are started    */
 
 static __thread mpmx_worker *self;
@@ -473,6 +474,7 @@ static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly
 
     if (!(serial & 1))
         return 0;
+    crew->slow += serial - w->seen_serial < 2 * GOOD_MANY;
     if (serial != w->seen_serial) {
         w->seen_serial = serial;
         w->seen_since_us = now;
@@ -513,16 +515,30 @@ static int allowed_now(mpmx_crew *crew, int newly)
     return allowed < 1 ? 1 : allowed > crew->size ? crew->size : allowed;
 }
 
+/* What it has served unseen is not to count when it is seen. */
+static void see_at_rest(mpmx_worker *w)
+{
+    unsigned serial = atomic_load_explicit(&w->serial, memory_order_relaxed);
+
+    if (!(serial & 1))
+        w->seen_serial = serial;
+}
+
 static int watch_all(mpmx_crew *crew, int64_t now, int *newly)
 {
     int i, serving = 0;
 
-    crew->suspects = 0;
+    crew->suspects = crew->slow = 0;
     for (i = 0; i < crew->size; i++) {
         mpmx_worker *w = &crew->worker[i];
+        int state = atomic_load_explicit(&w->state, memory_order_relaxed);
 
-        if (atomic_load_explicit(&w->state, memory_order_relaxed) == MPMX_W_SERVING)
+        if (state == MPMX_W_SERVING)
             serving += watch_worker(crew, w, now, newly);
+        else if (state == MPMX_W_RESTING)
+            crew->slow++;
+        else
+            see_at_rest(w);
     }
     return serving;
 }
@@ -540,6 +556,12 @@ static int anybody_relies(mpmx_crew *crew)
     return 0;
 }
 
+/* Nobody blocks, or did lately, and who serves does so one after the other in no time. */
+static int is_brisk(mpmx_crew *crew)
+{
+    return !crew->slow && !crew->suspects && crew->spare_x16 == 0 && atomic_load(&crew->blocked) == 0;
+}
+
 int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
 {
     int serving = 0, newly = 0;
@@ -549,6 +571,8 @@ int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
     /* Looking costs more than it brings. */
     if (!crew->announced || is_of_use(crew))
         serving = watch_all(crew, now, &newly);
+    if (is_brisk(crew))
+        crew->interval_us = MPMX_TICK_LATE_US;
     atomic_store(&crew->allowed, allowed_now(crew, newly));
     release(crew, atomic_load(&crew->allowed));
     wake_for_work(crew);

@@ -1,5 +1,6 @@
 /* See head.h. */
 #include "head.h"
+#include "ack.h"
 #include "child.h"
 #include "linger.h"
 #include "log.h"
@@ -125,6 +126,8 @@ void mpmx_head_try(mpmx_worker *w, mpmx_conn *conn)
         mpmx_serve(w, conn);
         break;
     case 0:
+        if (conn->buf_len)
+            mpmx_ack_now(conn->fd);
         mpmx_conn_await_head(w, conn);
         break;
     default:

@@ -1,6 +1,8 @@
 /* See listener.h. */
 #include "listener.h"
 #include "accept_filter.h"
+#include "accept_queue.h"
+#include "ack.h"
 #include "child.h"
 #include "clock.h"
 #include "conn.h"
@@ -21,6 +23,7 @@
 #define LISTENER_TOKEN (UINT64_C(1) << 61)
 #define ACCEPT_MANY    16        /* per report, while this child has not more than others */
 #define ACCEPT_FEW      1
+#define ACCEPT_CROWD 1024        /* ... of a crowd, to be served later                */
 #define ACCEPT_LAST    64        /* per socket, when leaving                              */
 #define ACCEPT_REST 65536        /* ... when all do: what any queue may hold               */
 #define SHED_MS       100        /* pause after running out of descriptors or memory     */
@@ -69,6 +72,8 @@ apr_status_t mpmx_listeners_init(mpmx_child *child, ap_listen_rec *bucket, apr_p
          * may ever rely on it, but a lost race must not block one. */
         if (fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK) < 0)
             return errno;
+        if (l->gated)
+            mpmx_ack_with_answer(l->fd);
         child->listeners++;
     }
     child->ports = child->listeners;
@@ -440,38 +445,69 @@ static void forget(mpmx_child *child, mpmx_listener *l)
     pthread_mutex_unlock(&child->listen_lock);
 }
 
+/* Have so many come together that the queue may be full before they are served one after the other? Whom
+ * this child lets in, it must serve: so only while half of its workers have nothing to do. Where
+ * they block, the queue is common to all children, and there are those who come free first. */
+static int is_crowded(mpmx_child *child, const mpmx_listener *l)
+{
+    return mpmx_accept_queue_is_long(l->fd) && mpmx_crew_idle(&child->crew) > child->crew.size / 2;
+}
+
+/* Asked for now and then only: if there have been many since there were none. */
+static int seems_crowded(mpmx_child *child, mpmx_listener *l)
+{
+    if (atomic_load_explicit(&l->streak, memory_order_relaxed) < ACCEPT_MANY)
+        return 0;
+    atomic_store_explicit(&l->streak, 0, memory_order_relaxed);
+    return l->gated && mpmx_this_policy.async && is_crowded(child, l);
+}
+
+/* Nonzero: there is no more for now. */
+static int none_left(mpmx_child *child, mpmx_listener *l, int error)
+{
+    atomic_store_explicit(&l->streak, 0, memory_order_relaxed);
+    switch (mpmx_accept_judge(error)) {
+    case MPMX_ACCEPT_RETRY:
+        return 0;
+    case MPMX_ACCEPT_SHED:
+        shed(child, error);
+        break;
+    case MPMX_ACCEPT_CLOSED:
+        forget(child, l);
+        break;
+    default:
+        break;
+    }
+    return 1;
+}
+
 void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
 {
     mpmx_child *child = mpmx_child_of(w);
-    int left;
+    int left, crowd;
 
     if (l->ready) {
         l->ready(w, l);
         return;
     }
-    left = budget(child);
-    while (left-- > 0) {
+    crowd = seems_crowded(child, l);
+    for (left = crowd ? ACCEPT_CROWD : budget(child); left > 0; left--) {
         mpmx_conn *conn = accept_conn(w, l);
 
-        if (conn) {
-            count_accepted(child, l);
-            /* After the accept: the kernel may have told nobody else of this one. */
-            if (!have_room(child))
-                pause_when_full(w);
-            mpmx_conn_start(w, conn);
+        if (!conn && none_left(child, l, errno))
+            return;
+        if (!conn)
             continue;
-        }
-        switch (mpmx_accept_judge(errno)) {
-        case MPMX_ACCEPT_RETRY:
-            break;
-        case MPMX_ACCEPT_SHED:
-            shed(child, errno);
+        atomic_fetch_add_explicit(&l->streak, 1, memory_order_relaxed);
+        count_accepted(child, l);
+        /* After the accept: the kernel may have told nobody else of this one. */
+        if (!have_room(child))
+            pause_when_full(w);
+        if (crowd)
+            mpmx_conn_await_head(w, conn);
+        else
+            mpmx_conn_start(w, conn);
+        if (crowd && left % ACCEPT_MANY == 0 && !is_crowded(child, l))
             return;
-        case MPMX_ACCEPT_CLOSED:
-            forget(child, l);
-            return;
-        default:
-            return;
-        }
     }
 }

@@ -15,6 +15,8 @@ typedef struct mpmx_listener {
     int tls;                     /* ... as TLS records                               */
     int specific;                /* bound to one address: no getsockname(2) needed   */
     mpmx_place place;            /* what other generations know it by                */
+    _Atomic unsigned streak;     /* connections accepted since there was none, or since
+                                    the queue's length was asked for                 */
     int travels;                 /* its connections may go to them; housekeeper's     */
     void (*ready)(mpmx_worker *w, struct mpmx_listener *l);  /* instead of accepting      */
     mpmx_poll_entry poll;
@@ -62,7 +64,8 @@ void mpmx_listeners_leave(struct mpmx_child *child);
 uint64_t mpmx_listener_token(struct mpmx_child *child, const mpmx_listener *listener);
 mpmx_listener *mpmx_listener_of(struct mpmx_child *child, uint64_t token);
 
-/* Accepts what is there and starts serving it. Workers. */
+/* Accepts what is there and starts serving it; of a crowd that fills the kernel's queue, half of the queue
+ * is let in before anybody is served. Workers. */
 void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *listener);
 
 /* Takes up accepting again if the child was full and is no more. Workers, cheap. */

@@ -1,5 +1,6 @@
 /* See netbucket.h. */
 #include "netbucket.h"
+#include "ack.h"
 #include "backend.h"
 #include "child.h"
 #include "compat.h"
@@ -87,6 +88,8 @@ static apr_status_t await_input(mpmx_conn *conn, apr_interval_time_t timeout, in
      * be half a request: a client must not wait for an answer until it has sent the rest. What is
      * wrong shows at the next write. */
     mpmx_serve_flush(conn->c);
+    if (!idle)
+        mpmx_ack_now(conn->fd);
     if (w && !conn->alone)
         mpmx_crew_rest(w);
     if (w && !mpmx_this_policy.async) {

@@ -1,6 +1,7 @@
 /* See serve.h. The rules for what process_connection may leave behind are those of
  * contract sections 6.2 to 6.6. */
 #include "serve.h"
+#include "ack.h"
 #include "child.h"
 #include "compat.h"
 #include "head.h"
@@ -256,6 +257,8 @@ static void park_head(mpmx_worker *w, mpmx_conn *conn)
     conn->view.cs.sense = CONN_SENSE_DEFAULT;
     conn->c->data_in_input_filters = 0;
     pause_modules(conn);
+    if (conn->buf_len)                   /* a part of a head; not in every handshake */
+        mpmx_ack_now(conn->fd);
     mpmx_conn_await_rest(w, conn, conn->c->keepalives ? MPMX_CONN_KEEPALIVE : MPMX_CONN_NEW);
 }
 

@@ -4,8 +4,7 @@
  * happens to have the core.  So who has clearly more than its share leaves what comes next to
  * the others for some milliseconds; if they take nothing meanwhile, it goes on for a while
  * without asking.  Of what has come by then, the others may not be told before the next one
- * comes, so it waits as long.  A long queue is left to nobody: when it is full, the kernel drops what
- * comes, and clients try again after some tenths of a second only.
+ * comes, so it waits as long.  A queue that is half full is left to nobody.
  */
 #ifndef MPMX_SHARE_H
 #define MPMX_SHARE_H

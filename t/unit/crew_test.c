@@ -135,6 +135,36 @@ static void test_computing(void)
     end();
 }
 
+/* Serves 20 in no time, and is at work when the next tick comes. */
+static void be_brisk(int seems_asleep)
+{
+    int i;
+
+    start(SIZE, 1, 0);
+    ok(settle_to_one(), "one waits for reports");
+    for (i = 0; i < 20; i++)
+        report((uint64_t)(FAST | i));
+    happens(&served_all, 20);
+    atomic_store(&all_seem_asleep, seems_asleep);
+    report(BUSY | 20);
+    while (!atomic_load(&holding))
+        sched_yield();
+    tick();
+}
+
+static void test_late_ticks(void)
+{
+    be_brisk(0);
+    is_num(child.crew.interval_us, MPMX_TICK_LATE_US, "with fast handlers, the next tick comes later");
+    tick();
+    is_num(child.crew.interval_us, MPMX_TICK_US, "not while one takes its time");
+    end();
+    be_brisk(1);
+    is_num(child.crew.interval_us, MPMX_TICK_SOON_US, "and soon if it is asleep");
+    atomic_store(&all_seem_asleep, 0);
+    end();
+}
+
 /* --- stresses -------------------------------------------------------------------------------- */
 
 #define REPORTS 20000
@@ -222,6 +252,7 @@ int main(void)
     test_threads_when_needed();
     test_take_over();
     test_computing();
+    test_late_ticks();
     test_stress(1, 0);
     test_stress(3, 0);
     test_stress(2, 1);

@@ -415,6 +415,9 @@ static void test_others(void)
         wrong += job[0].took_ms < 99 || job[1].took_ms < 99;
     }
     is_num(wrong, 0, "who does something else is not called, and not disturbed");
+    /* That signal is still there for anybody who takes it; or the call below is taken, and it stays. */
+    begin(2, WAIT, 10);
+    ok(result_of(2) == APR_TIMEUP && !job[2].pending, "who waits takes the signal, and waits on");
 
     forget();
     begin(2, WAIT, 60000);

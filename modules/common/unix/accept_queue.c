@@ -1,5 +1,5 @@
 /* See ../accept_queue.h. */
-#include "accept_queue.h"
+#include "../accept_queue.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

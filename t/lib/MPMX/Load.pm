@@ -44,8 +44,9 @@ sub start {
     if (!$pid) {
         close $r;
         # Not exit: END blocks belong to the test.
-        eval { $self->_run; syswrite($w, join(' ', map { "$_=$self->{n}{$_}" } sort keys %{ $self->{n} })) };
-        POSIX::_exit($@ ? 1 : 0);
+        my $ran = eval { $self->_run; 1 };
+        syswrite($w, $ran ? join(' ', map { "$_=$self->{n}{$_}" } sort keys %{ $self->{n} }) : "died: $@");
+        POSIX::_exit($ran ? 0 : 1);
     }
     close $w;
     @$self{qw(pid from)} = ($pid, $r);
@@ -65,8 +66,9 @@ sub wait {
     my $fh = delete $self->{from};
     my $text = do { local $/; <$fh> };
     waitpid(delete $self->{pid}, 0);
-    my %n = (defined $text ? $text : '') =~ /(\w+)=(\S+)/g;
-    die "load generator failed\n" unless %n;
+    $text = '' unless defined $text;
+    die "the load generator ended with $?: $text\n" if $text !~ /^bad=/;
+    my %n = $text =~ /(\w+)=(\S+)/g;
     return \%n;
 }
 

@@ -41,12 +41,14 @@ use MPMX::Server::Toolchain;
 
 my %live;                   # folder => object, of this process only
 my $owner = $$;
+my $died = 0;               # the exit status, at the end
 my %old_report = map { $_ => 1 } _reports();
 
 # A test that hangs must not hang the suite; the longest takes some 25 s.
 my $limit = 120 * slowness();
 $SIG{ALRM} = sub { Test::More::diag("test ran longer than $limit s"); exit 1 };
-$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+# Whoever sends it: the result must not be a riddle.
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { Test::More::diag("ended by SIG$_[0]"); exit 1 };
 alarm $limit;
 # Under `sudo -u` and cron the mask may be anything; the server's user must
 # be able to read what is made here.
@@ -292,9 +294,10 @@ sub read_pid {
     return $pid;
 }
 
+# To the parent, if it is there; false if not.
 sub signal {
     my ($self, $sig) = @_;
-    return kill $sig, $self->{pid};
+    return $self->running && kill $sig, $self->{pid};
 }
 
 sub _reap {
@@ -310,7 +313,10 @@ sub _reap {
 sub running {
     my ($self) = @_;
     $self->_reap;
-    return MPMX::Server::Proc::alive($self->{pid});
+    # Where pids are used again after 32768 threads, the number may be somebody else's by now, unless
+    # nobody but this process can have reaped it.
+    return MPMX::Server::Proc::alive($self->{pid})
+        && ($self->{spawned} || index(MPMX::Server::Proc::command_line($self->{pid}), "$self->{dir}/") >= 0);
 }
 
 # Every living process of this server, whoever is its parent.
@@ -509,12 +515,12 @@ sub finish {
     return;
 }
 
-# Takes the server and its folder away.
+# Takes the server and its folder away. What a failed test leaves is for those who want to know why.
 sub remove {
     my ($self) = @_;
     return unless delete $live{ $self->{dir} };
     $self->_kill_rest;
-    remove_tree($self->{dir}) unless $ENV{MPMX_KEEP};
+    remove_tree($self->{dir}) unless $ENV{MPMX_KEEP} || $died || !Test::More->builder->is_passing;
     return;
 }
 
@@ -527,7 +533,7 @@ sub DESTROY {
 
 END {
     if ($$ == $owner) {
-        my $status = $?;
+        my $status = $died = $?;
         alarm 0;
         for my $srv (values %live) {
             $srv->_diag_log;

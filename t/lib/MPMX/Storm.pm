@@ -37,8 +37,9 @@ sub start {
     if (!$pid) {
         close $_ for $stop, $said;
         # Not exit: END blocks belong to the test.
-        eval { syswrite $say, $self->_run($stopped) };
-        POSIX::_exit($@ ? 1 : 0);
+        my $text = eval { $self->_run($stopped) };
+        syswrite $say, defined $text ? $text : "died: $@";
+        POSIX::_exit(defined $text ? 0 : 1);
     }
     close $_ for $stopped, $say;
     @$self{qw(pid stop_it said)} = ($pid, $stop, $said);
@@ -48,14 +49,16 @@ sub start {
 # Lets what has begun come to its end, and returns the results.
 sub stop {
     my ($self) = @_;
-    # Not just closed: those that were started later have a copy of it.
+    # Not just closed: those that were started later have a copy of it. It may have died.
+    local $SIG{PIPE} = 'IGNORE';
     syswrite $self->{stop_it}, 'x';
     my $text = do { local $/; readline $self->{said} };
     close delete $self->{$_} for qw(said stop_it);
     waitpid(delete $self->{pid}, 0);
-    my ($first, @failed) = split /\n/, defined $text ? $text : '';
-    my %n = ($first || '') =~ /(\w+)=(\d+)/g;
-    die "$self->{name}: the client failed\n" unless defined $n{ok};
+    $text = '' unless defined $text;
+    die "$self->{name}: the client ended with $?: $text\n" if $text !~ /^ok=/;
+    my ($first, @failed) = split /\n/, $text;
+    my %n = $first =~ /(\w+)=(\d+)/g;
     return { %n, failed => \@failed };
 }
 

@@ -27,6 +27,7 @@ LoadModule mpm_$self->{family}_module "$self->{so}"
 $self->{common}
 DocumentRoot "$dir/htdocs"
 EnableSendfile off
+EnableMMAP off
 Timeout 60
 KeepAlive On
 MaxKeepAliveRequests 0

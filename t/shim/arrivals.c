@@ -1,0 +1,60 @@
+/* A preload library that tells how many connections a thread has accepted at most without receiving
+ * anything meanwhile: the number is in a file (environment: MPMX_ARRIVALS), of four bytes, mapped once
+ * and inherited over fork.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static _Atomic uint32_t *most;
+static __thread uint32_t in_a_row;
+
+__attribute__((constructor)) static void map_most(void)
+{
+    const char *name = getenv("MPMX_ARRIVALS");
+    int fd = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
+    void *shared;
+
+    if (fd < 0)
+        return;
+    shared = mmap(NULL, sizeof *most, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (shared != MAP_FAILED)
+        most = shared;
+}
+
+static int arrived(int fd)
+{
+    uint32_t before = most ? atomic_load(most) : 0;
+
+    if (fd < 0 || !most)
+        return fd;
+    in_a_row++;
+    while (before < in_a_row && !atomic_compare_exchange_weak(most, &before, in_a_row))
+        ;
+    return fd;
+}
+
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    return arrived(REAL(accept4)(fd, addr, len, flags));
+}
+
+int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return arrived(REAL(accept)(fd, addr, len));
+}
+
+ssize_t recv(int fd, void *buf, size_t size, int flags)
+{
+    in_a_row = 0;
+    return REAL(recv)(fd, buf, size, flags);
+}
