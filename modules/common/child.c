@@ -225,6 +225,7 @@ void mpmx_child_main(int slot, int bucket, int control)
     apr_pool_t *pruntime;
 
     child->slot = slot;
+    child->bucket = bucket;
     child->control = control;
     child->server = mpmx.main;
     child->max_accepted = ap_max_requests_per_child > 0 ? ap_max_requests_per_child : 0;

@@ -45,6 +45,7 @@ typedef struct mpmx_child {
     apr_pool_t *pool;            /* pchild                                            */
     apr_pool_t *pconns;          /* parent of the connections' pools                  */
     int slot;                    /* process slot in the scoreboard                    */
+    int bucket;                  /* whose listening sockets it has                    */
     _Atomic int slot_lost;       /* it is another process's by now                    */
     uid_t started_as;
     int control;                 /* socket to the parent, or -1 (one process mode)    */
@@ -71,7 +72,7 @@ typedef struct mpmx_child {
     _Atomic unsigned adopted;    /* taken over from others (handover.h), besides      */
     int max_accepted;            /* 0: no limit                                       */
     pthread_mutex_t publish_lock;        /* the child's numbers in the scoreboard     */
-    _Atomic int fair_share;      /* connections per child of the server, a hint       */
+    _Atomic int fair_share;      /* connections per child with these sockets, a hint  */
     _Atomic int64_t leave_until; /* coarse ms; end of MPMX_PAUSE_SHARE                */
     _Atomic int others_had;      /* connections, when it began                        */
     _Atomic unsigned unasked_until;      /* `accepted` up to which there is none      */

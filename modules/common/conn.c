@@ -115,7 +115,7 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     conn->drained = conn->head_late = conn->notified = conn->closing = conn->linger_short = 0;
     conn->proto_known = conn->dead = conn->no_more = conn->alone = conn->cool = 0;
     conn->restless = conn->hurry = conn->heard = 0;
-    conn->head_due = 0;
+    mpmx_conn_forget_head(conn);
     conn->keepalives = 0;
     atomic_store_explicit(&conn->stays, 0, memory_order_relaxed);
     mpmx_conn_set_idle_since(conn, 0);
@@ -153,12 +153,26 @@ int mpmx_conn_claim_parked(mpmx_conn *conn, int (*wanted)(const mpmx_conn *, int
     return atomic_compare_exchange_strong(&conn->claim, &claim, claim & ~(ARMED | SETTLED));
 }
 
-int mpmx_conn_is_idle(const mpmx_conn *conn)
+static int awaits_head(const mpmx_conn *conn)
 {
     mpmx_conn_state state = mpmx_conn_get_state(conn);
 
-    return (state == MPMX_CONN_NEW || state == MPMX_CONN_KEEPALIVE || state == MPMX_CONN_ASLEEP)
-        && mpmx_conn_idle_since(conn);
+    return state == MPMX_CONN_NEW || state == MPMX_CONN_KEEPALIVE || state == MPMX_CONN_ASLEEP;
+}
+
+int mpmx_conn_is_idle(const mpmx_conn *conn)
+{
+    return awaits_head(conn) && mpmx_conn_idle_since(conn) > 0;
+}
+
+int64_t mpmx_conn_waits_since(const mpmx_conn *conn)
+{
+    uint64_t parked = ARMED | SETTLED;
+    int64_t since = mpmx_conn_idle_since(conn);
+
+    if ((atomic_load(&conn->claim) & parked) != parked || since < 0 || !awaits_head(conn))
+        return 0;
+    return since ? since : atomic_load_explicit(&conn->head_since, memory_order_relaxed);
 }
 
 /* --- counting --------------------------------------------------------------- */
@@ -263,9 +277,9 @@ static int64_t head_patience(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state st
     int64_t timeout = state == MPMX_CONN_NEW && !conn->c
                     ? apr_time_as_msec(mpmx_child_of(w)->server->timeout) : conn->view.timeout_ms;
 
-    if (!conn->head_due)
-        conn->head_due = now + (int64_t)mpmx.conf.head_timeout * 1000;
-    return timeout < conn->head_due - now ? timeout : conn->head_due - now;
+    if (!mpmx_conn_head_due(conn))
+        mpmx_conn_set_head_due(conn, now + (int64_t)mpmx.conf.head_timeout * 1000);
+    return timeout < mpmx_conn_head_due(conn) - now ? timeout : mpmx_conn_head_due(conn) - now;
 }
 
 /* KeepAliveTimeout from the last response on; before it ends, sleep. */
@@ -282,9 +296,12 @@ static void await_input(mpmx_worker *w, mpmx_conn *conn, mpmx_conn_state state, 
 {
     int64_t now = mpmx_clock_coarse_ms(), timeout;
 
-    if (begun)
+    if (begun) {
         mpmx_conn_set_idle_since(conn, 0);
-    else if (!mpmx_conn_idle_since(conn))
+        if (!atomic_load_explicit(&conn->head_since, memory_order_relaxed))
+            atomic_store_explicit(&conn->head_since, now, memory_order_relaxed);
+    }
+    else if (mpmx_conn_idle_since(conn) <= 0)
         mpmx_conn_set_idle_since(conn, now);
     timeout = begun || state == MPMX_CONN_NEW ? head_patience(w, conn, state, now)
                                               : idle_patience(conn, now);
@@ -310,7 +327,7 @@ void mpmx_conn_drop_input(mpmx_conn *conn)
     conn->buf_len = conn->buf_size = 0;
     conn->input = NULL;
     conn->input_len = 0;
-    conn->head_due = 0;
+    mpmx_conn_forget_head(conn);
     conn->head_late = 0;
     mpmx_gate_reset(&conn->gate);
 }

@@ -115,15 +115,16 @@ struct mpmx_conn {
     unsigned heard : 1;          /* not HTTP/1: something has come since the child leaves */
     mpmx_poll_entry poll;
     mpmx_gate gate;
-    int64_t head_due;            /* end of RequestHeadTimeout (0: no head begun) or of the
+    _Atomic int64_t head_due;    /* end of RequestHeadTimeout (0: no head begun) or of the
                                     lingering close; coarse ms                        */
+    _Atomic int64_t head_since;  /* its first byte, or the handshake's; coarse ms, or 0   */
     char *buf;                   /* bytes of an incomplete head (malloc), or NULL     */
     uint32_t buf_len, buf_size;
     const char *input;           /* received and not yet given to httpd: in buf or in */
     uint32_t input_len;          /* the scratch memory of the worker that serves it   */
     _Atomic int server;          /* SERVING: slot of the worker                        */
     _Atomic int64_t idle_since;  /* NEW: accepted; KEEPALIVE, ASLEEP: the last response
-                                    (coarse ms); 0: a head has begun, or it has to go   */
+                                    (coarse ms); 0: a head has begun, or MPMX_TO_GO     */
     int keepalives;              /* c->keepalives, while it sleeps                     */
     mpmx_listener *listener;
     mpmx_peer peer;
@@ -163,9 +164,27 @@ static inline int64_t mpmx_conn_idle_since(const mpmx_conn *conn)
     return atomic_load_explicit(&conn->idle_since, memory_order_relaxed);
 }
 
+#define MPMX_TO_GO (-1)                  /* idle_since: its time is over, whatever that was */
+
 static inline void mpmx_conn_set_idle_since(mpmx_conn *conn, int64_t when)
 {
     atomic_store_explicit(&conn->idle_since, when, memory_order_relaxed);
+}
+
+static inline void mpmx_conn_forget_head(mpmx_conn *conn)
+{
+    atomic_store_explicit(&conn->head_due, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->head_since, 0, memory_order_relaxed);
+}
+
+static inline int64_t mpmx_conn_head_due(const mpmx_conn *conn)
+{
+    return atomic_load_explicit(&conn->head_due, memory_order_relaxed);
+}
+
+static inline void mpmx_conn_set_head_due(mpmx_conn *conn, int64_t when)
+{
+    atomic_store_explicit(&conn->head_due, when, memory_order_relaxed);
 }
 
 /* Prepares the table of records. By the child's main thread, before workers exist. */
@@ -218,6 +237,9 @@ void mpmx_conn_close(mpmx_worker *w, mpmx_conn *conn);
 
 /* Waits for a head of which nothing has come. Any thread, as a hint; for certain the owner. */
 int mpmx_conn_is_idle(const mpmx_conn *conn);
+
+/* Since when it is parked for a head, or for the rest of one (coarse ms); 0: it is not, or has to go. As above. */
+int64_t mpmx_conn_waits_since(const mpmx_conn *conn);
 
 /* Shuts the sockets of all connections that are being served, so that whoever waits on one
  * comes back. For a forced end only: it does not care whose descriptor it is by now. */

@@ -100,9 +100,9 @@ static void look_at_parked(const mpmx_conn *conn, void *baton)
     case MPMX_CONN_LINGER:  who->doing = "is being closed"; break;
     case MPMX_CONN_QUEUED:
     case MPMX_CONN_WAITIO:  who->doing = "in progress"; break;
-    default:                who->doing = idle ? "idle" : "sends a request head";
+    default:                who->doing = idle > 0 ? "idle" : "sends a request head";
     }
-    if (idle)
+    if (idle > 0)
         who->for_ms = mpmx_clock_coarse_ms() - idle;
     if (!r)
         return;

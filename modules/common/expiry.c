@@ -9,14 +9,24 @@
 
 #include <stddef.h>
 
-#define AGES         512                 /* seconds of idleness that are told apart  */
-#define EXPIRE_PART   16                 /* a 16th of the idle ones gives way ...    */
+#define AGES         512                 /* seconds of waiting that are told apart   */
+#define EXPIRE_PART   16                 /* a 16th of those that wait gives way ...  */
 #define EXPIRE_LEAST  32                 /* ... but at least so many                 */
 
 /* What has passed was not its KeepAliveTimeout, nor does it have to go for another reason. */
 static int has_time_left(const mpmx_conn *conn)
 {
-    return mpmx_conn_idle_since(conn) && mpmx_conn_idle_since(conn) + conn->view.keepalive_ms > mpmx_clock_coarse_ms();
+    int64_t since = mpmx_conn_idle_since(conn);
+
+    return since > 0 && since + conn->view.keepalive_ms > mpmx_clock_coarse_ms();
+}
+
+/* Has come what it waited for, as far as that can be seen? Of a head, all; inside TLS nobody knows. */
+static int is_just_in_time(mpmx_worker *w, mpmx_conn *conn)
+{
+    if (conn->buf_len && !(conn->tls && conn->c))
+        return mpmx_head_is_complete(w, conn);
+    return mpmx_head_has_input(conn);
 }
 
 /* On a worker: the deadline of a claimed connection has passed. */
@@ -30,14 +40,19 @@ static void expired(mpmx_worker *w, mpmx_work *work)
     case MPMX_CONN_NEW:
     case MPMX_CONN_KEEPALIVE:
     case MPMX_CONN_ASLEEP:
-        if (conn->buf_len && !stopping)
+        if (conn->buf_len && !conn->hurry && !stopping)
             mpmx_head_expired(w, conn);
-        else if (!stopping && mpmx_head_has_input(conn)) {
+        else if (!stopping && is_just_in_time(w, conn)) {
             conn->hurry = 0;
-            mpmx_conn_ready(w, conn, MPMX_POLL_READ);    /* just in time */
+            if (conn->input_len)
+                mpmx_serve(w, conn);
+            else
+                mpmx_conn_ready(w, conn, MPMX_POLL_READ);
         }
-        else if (conn->c && conn->hurry)
+        else if (conn->c && conn->hurry) {
+            conn->head_late = 1;         /* nor is the rest of a handshake waited for */
             mpmx_serve_gone(w, conn);
+        }
         else if (conn->hurry)
             mpmx_conn_close(w, conn);
         else if (conn->c && !stopping && has_time_left(conn))
@@ -67,7 +82,7 @@ static void hand_over(mpmx_child *child, mpmx_conn *conn)
 
 static void send_away(mpmx_child *child, mpmx_conn *conn, int hurry)
 {
-    mpmx_conn_set_idle_since(conn, 0);
+    mpmx_conn_set_idle_since(conn, MPMX_TO_GO);
     conn->hurry = hurry ? 1 : 0;
     hand_over(child, conn);
 }
@@ -77,10 +92,20 @@ static int is_due(const mpmx_conn *conn, int64_t now)
     return atomic_load(&conn->deadline.due) <= now;
 }
 
-static int is_unused(const mpmx_conn *conn, int64_t now)
+/* How long it has waited, in steps of a second; -1: it does not, or has to go already, or the rest of its
+ * head has had no second yet. */
+static int age_of(const mpmx_conn *conn, int64_t now)
 {
-    (void)now;
-    return mpmx_conn_is_idle(conn);
+    int64_t since = mpmx_conn_waits_since(conn), age = (now - since) / 1000;
+
+    if (!since || (age < 1 && !mpmx_conn_is_idle(conn)))
+        return -1;
+    return age < 0 ? 0 : age >= AGES ? AGES - 1 : (int)age;
+}
+
+static int may_give_way(const mpmx_conn *conn, int64_t now)
+{
+    return age_of(conn, now) >= 0;
 }
 
 int64_t mpmx_expiry_visit(mpmx_deadline *deadline, int64_t now, void *baton)
@@ -119,17 +144,6 @@ int mpmx_expiry_all(mpmx_child *child, int (*wanted)(const mpmx_conn *conn, int6
     return n;
 }
 
-/* How long it has been idle, in steps of a second; -1: it is not, or has to go already. */
-static int age_of(const mpmx_conn *conn, int64_t now)
-{
-    int64_t since = mpmx_conn_idle_since(conn), age;
-
-    if (!since || !mpmx_conn_is_idle(conn))
-        return -1;
-    age = (now - since) / 1000;
-    return age < 0 ? 0 : age >= AGES ? AGES - 1 : (int)age;
-}
-
 /* The least age of those that go when about `want` of them do. */
 static int age_limit(mpmx_child *child, int64_t now, int *want)
 {
@@ -166,7 +180,7 @@ static int expire_aged(mpmx_child *child, int64_t now, int age, int older, int w
         for (k = 0; chunk && k < MPMX_CONN_CHUNK && n < want; k++) {
             int its = age_of(&chunk[k], now);
 
-            if ((older ? its > age : its == age) && mpmx_conn_claim_parked(&chunk[k], is_unused, now)) {
+            if ((older ? its > age : its == age) && mpmx_conn_claim_parked(&chunk[k], may_give_way, now)) {
                 send_away(child, &chunk[k], 1);      /* lingering would keep the descriptor */
                 n++;
             }

@@ -5,8 +5,8 @@
 
 #include "conn.h"
 
-/* Has connections that are idle the longest closed: a part of them, and not just a few if there
- * are more. Any thread. Returns how many. */
+/* Has connections closed that have waited the longest for a head, or for the rest of one: a part of them,
+ * and not just a few if there are more. Any thread. Returns how many. */
 int mpmx_expiry_idlest(struct mpmx_child *child);
 
 /* Claims every connection that `wanted` says yes to and hands it to a worker, which

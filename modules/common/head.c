@@ -142,19 +142,33 @@ int mpmx_head_has_input(mpmx_conn *conn)
     return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* A part of a head, and its time is over: unless the rest has come meanwhile and only found no
- * thread, let the core answer 408 and log it, as it does when a worker waits in vain. */
-void mpmx_head_expired(mpmx_worker *w, mpmx_conn *conn)
+/* What has come meanwhile, and only found no thread. As collect(). */
+static int collect_rest(mpmx_worker *w, mpmx_conn *conn)
 {
     int got = 0;
+
+    while (got == 0 && mpmx_head_has_input(conn))  /* the buffer grows with what is in it */
+        got = collect(w, conn);
+    return got;
+}
+
+int mpmx_head_is_complete(mpmx_worker *w, mpmx_conn *conn)
+{
+    return collect_rest(w, conn) > 0;
+}
+
+/* Unless it is complete by now, let the core answer 408 and log it, as it does when a worker waits
+ * in vain. */
+void mpmx_head_expired(mpmx_worker *w, mpmx_conn *conn)
+{
+    int got;
 
     if (conn->tls && conn->c) {          /* what is in the buffer is decoded (tls_head.c) */
         conn->head_late = 1;
         mpmx_serve(w, conn);
         return;
     }
-    while (got == 0 && mpmx_head_has_input(conn))  /* the buffer grows with what is in it */
-        got = collect(w, conn);
+    got = collect_rest(w, conn);
     if (got < 0) {
         gone(w, conn);
         return;

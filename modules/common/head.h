@@ -24,4 +24,7 @@ int mpmx_head_has_input(mpmx_conn *conn);
 /* RequestHeadTimeout has passed for the part that has come. It is no longer the caller's. Workers. */
 void mpmx_head_expired(mpmx_worker *w, mpmx_conn *conn);
 
+/* Has the rest of a head come, of which a part is there? Not inside TLS. If so, it is to be served now. Workers. */
+int mpmx_head_is_complete(mpmx_worker *w, mpmx_conn *conn);
+
 #endif

@@ -129,7 +129,7 @@ static int is_idle(const mpmx_conn *conn, int64_t now)
     mpmx_conn_state state = mpmx_conn_get_state(conn);
 
     if (state == MPMX_CONN_LINGER)       /* at the end, two seconds must do */
-        return !conn->linger_short && now >= conn->head_due - LINGER_MS + LINGER_SHORT_MS;
+        return !conn->linger_short && now >= mpmx_conn_head_due(conn) - LINGER_MS + LINGER_SHORT_MS;
     return mpmx_conn_is_idle(conn);
 }
 
@@ -213,10 +213,11 @@ static int is_done(mpmx_child *child)
 static void set_base(mpmx_child *child)
 {
     int children, mine = mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS);
-    int average = mpmx_scoreboard_fair_share(&children);
+    int average = mpmx_scoreboard_average(MPMX_ALL_BUCKETS, &children), here;
     int cores = mpmx_cores(), total = average * children, base;
 
-    atomic_store(&child->fair_share, average);
+    atomic_store(&child->fair_share, mpmx.num_buckets > 1 ? mpmx_scoreboard_average(child->bucket, &here)
+                                                          : average);
     if (children == 1)
         base = cores;
     else if (total <= 0 || mine > total)

@@ -97,7 +97,7 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
     int i;
 
     if (mpmx_conn_get_state(conn) != MPMX_CONN_LINGER)
-        conn->head_due = now + (conn->linger_short ? LINGER_SHORT_MS : LINGER_MS);
+        mpmx_conn_set_head_due(conn, now + (conn->linger_short ? LINGER_SHORT_MS : LINGER_MS));
     for (i = 0; i < DRAIN_READS; i++) {
         ssize_t n = recv(conn->fd, w->scratch, MPMX_SCRATCH, 0);
 
@@ -117,8 +117,8 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
         if (n < MPMX_SCRATCH)
             break;                       /* that was all; the end is reported */
     }
-    if (now >= conn->head_due)
+    if (now >= mpmx_conn_head_due(conn))
         mpmx_conn_close(w, conn);
     else
-        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, patience(conn->head_due - now));
+        mpmx_conn_park(w, conn, MPMX_CONN_LINGER, MPMX_POLL_READ, patience(mpmx_conn_head_due(conn) - now));
 }

@@ -193,7 +193,7 @@ static int have_room(mpmx_child *child)
 }
 
 /* Out of descriptors, memory or what else the kernel may be short of: the child lives on and tries
- * again after a pause. Connections that are idle the longest give what they have to new ones. */
+ * again after a pause. Connections that have waited the longest give what they have to new ones. */
 static void shed(mpmx_child *child, int error)
 {
     int64_t now = mpmx_clock_coarse_ms();
@@ -213,7 +213,7 @@ static void shed(mpmx_child *child, int error)
 }
 
 /* accept(2) gives the lowest number that is free: a high one says that handlers will soon find no
- * descriptor for the files they serve. While idle connections can be closed for it, everybody is
+ * descriptor for the files they serve. While connections that wait can be closed for it, everybody is
  * let in. */
 void mpmx_listeners_near_limit(mpmx_child *child, int fd)
 {
@@ -231,8 +231,9 @@ void mpmx_listeners_near_limit(mpmx_child *child, int fd)
     else if (mpmx_may_log(&child->room_logged, now))
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child->server,
                      "%d connections are open, which is near the limit of open files: closing those "
-                     "that are idle the longest (%d now) so that new ones can come. Consider raising "
-                     "the limit (ulimit -n)", mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS), n);
+                     "that are idle, or have not sent a whole request head, the longest (%d now) so "
+                     "that new ones can come. Consider raising the limit (ulimit -n)",
+                     mpmx_crew_sum(&child->crew, MPMX_COUNT_CONNECTIONS), n);
 }
 
 void mpmx_listeners_try_again(mpmx_child *child)

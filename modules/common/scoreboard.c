@@ -48,7 +48,7 @@ int mpmx_scoreboard_fits(server_rec *s)
     return 0;
 }
 
-void mpmx_scoreboard_take(int slot, pid_t pid, ap_generation_t generation)
+void mpmx_scoreboard_take(int slot, int bucket, pid_t pid, ap_generation_t generation)
 {
     process_score *ps = ap_get_scoreboard_process(slot);
 
@@ -61,7 +61,9 @@ void mpmx_scoreboard_take(int slot, pid_t pid, ap_generation_t generation)
 #endif
     ps->quiescing = 0;
     ps->not_accepting = 0;
-    ps->bucket = 0;                      /* CVE-2019-0211: not to be used any more */
+    /* A word to the other children, to be compared and no more: CVE-2019-0211. Nor does the parent
+     * read it. */
+    ps->bucket = bucket;
     ps->generation = generation;
     ps->pid = pid;
 }
@@ -170,7 +172,7 @@ int mpmx_scoreboard_connections(int slot)
     return ps ? believable(ps->connections) : 0;
 }
 
-int mpmx_scoreboard_fair_share(int *children)
+int mpmx_scoreboard_average(int bucket, int *children)
 {
     int64_t sum = 0;
     int i, n = 0;
@@ -178,7 +180,8 @@ int mpmx_scoreboard_fair_share(int *children)
     for (i = 0; i < mpmx_scoreboard_slots(mpmx.conf.server_limit); i++) {
         process_score *ps = ap_get_scoreboard_process(i);
 
-        if (ps && ps->pid && !ps->quiescing && !ps->not_accepting) {
+        if (ps && ps->pid && !ps->quiescing && !ps->not_accepting
+            && (bucket == MPMX_ALL_BUCKETS || bucket == ps->bucket)) {
             n++;
             sum += believable(ps->connections);
         }
@@ -213,7 +216,7 @@ int mpmx_scoreboard_others_idle(const mpmx_child *child)
     for (i = 0; i < mpmx_scoreboard_slots(mpmx.conf.server_limit); i++) {
         process_score *ps = i != child->slot ? ap_get_scoreboard_process(i) : NULL;
 
-        if (!ps || !ps->pid || ps->quiescing || ps->not_accepting
+        if (!ps || !ps->pid || ps->bucket != child->bucket || ps->quiescing || ps->not_accepting
             || ps->generation != mpmx.retained->my_generation)
             continue;
         mpmx_scoreboard_threads(i, mpmx.conf.threads_per_child, &idle, &busy);

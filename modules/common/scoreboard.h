@@ -19,7 +19,7 @@ int mpmx_scoreboard_slots(int server_limit);
 int mpmx_scoreboard_fits(server_rec *s);
 
 /* A slot is taken by a new process; or its process has ended. Parent. */
-void mpmx_scoreboard_take(int slot, pid_t pid, ap_generation_t generation);
+void mpmx_scoreboard_take(int slot, int bucket, pid_t pid, ap_generation_t generation);
 void mpmx_scoreboard_free(int slot);
 void mpmx_scoreboard_quiescing(int slot, char how);
 
@@ -38,11 +38,13 @@ void mpmx_scoreboard_publish(mpmx_child *child);
 /* Connections of a slot's process as it has said last. Any process. */
 int mpmx_scoreboard_connections(int slot);
 
-/* Average number of connections of the server's children that accept; 0 if there is just one.
- * Any process. */
-int mpmx_scoreboard_fair_share(int *children);
+/* Average number of connections of the server's children that accept, or of those with the sockets of one
+ * bucket only; 0 if there is just one. `children`: how many they are. Any process. */
+#define MPMX_ALL_BUCKETS (-1)
+int mpmx_scoreboard_average(int bucket, int *children);
 
-/* Has another living child of this generation an idle thread, as far as they say? Housekeeper. */
+/* Has another living child of this generation, with the same sockets, an idle thread, as far as they say?
+ * Housekeeper. */
 int mpmx_scoreboard_others_idle(const mpmx_child *child);
 
 /* Threads of a slot that are idle or busy, as the child says. The parent uses it for

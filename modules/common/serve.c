@@ -361,7 +361,7 @@ static void process(mpmx_worker *w, mpmx_conn *conn)
             return;
         }
         conn->view.cs.state = MPMX_CS_PROCESSING;
-        conn->head_due = 0;
+        mpmx_conn_forget_head(conn);
         conn->restless = conn->hurry = 0;
         mpmx_conn_set_idle_since(conn, 0);
         mpmx_gate_reset(&conn->gate);

@@ -16,7 +16,7 @@ static int others_have(const mpmx_child *child, int *share)
 {
     int children, mine = mpmx_scoreboard_connections(child->slot);
 
-    *share = mpmx_scoreboard_fair_share(&children);
+    *share = mpmx_scoreboard_average(child->bucket, &children);
     return children > 1 ? *share * children - mine : 0;
 }
 

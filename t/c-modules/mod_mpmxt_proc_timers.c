@@ -7,7 +7,8 @@
  *                                   of which registers itself AGAIN times
  *     /timers/spread?COUNT,MS       registers COUNT callbacks, the i-th of i * MS / COUNT,
  *                                   in a shuffled order
- *     /timers/seen                  fired=N early=N latest=US  of the process that answers
+ *     /timers/seen                  fired=N early=N latest=US  of the process that answers;
+ *                                   latest: of those since the last such request
  *
  * Each callback that was registered by child_init, or that re-registers
  * itself, is also logged: "mpmxt: timer of MS ms fired after US us".
@@ -122,6 +123,7 @@ static int handler(request_rec *r)
         return HTTP_NOT_FOUND;
     apr_thread_mutex_lock(lock);
     ap_rprintf(r, "fired=%ld early=%ld latest=%ld\n", fired, early, (long)latest);
+    latest = 0;
     apr_thread_mutex_unlock(lock);
     return OK;
 }

@@ -29,13 +29,18 @@ $mute->{client}->close;
 SKIP: {
     skip 'no TLS', 4 unless Apache::Test::vars('have_tls') && eval { require IO::Socket::SSL };
     my %alpn = (SSL_alpn_protocols => ['h2']);
-    my @tls = map { MPMX::H2->new(client('h2', tls => \%alpn, timeout => seconds(10))) } 1 .. 10;
-    $served = grep { my $body = $_->body($_->get('/small.bin'), seconds(10)); ($body || '') eq doc('small.bin') } @tls;
+    # One after the other: with a thread for each, the first request has no more time than a later one.
+    my (@tls, $began);
+    $served = 0;
+    for (1 .. 10) {
+        push @tls, MPMX::H2->new(client('h2', tls => \%alpn, timeout => seconds(10)));
+        $began = time;
+        $served++ if ($tls[-1]->body($tls[-1]->get('/small.bin'), seconds(10)) || '') eq doc('small.bin');
+    }
     is($served, 10, '10 over TLS');
-    my $began = time;
     SKIP: {
         skip 'a thread per connection', 1 unless is_async();
-        my $free = wait_until { my $busy = busy_workers(); defined $busy && $busy == 0 } 1;
+        my $free = wait_until { my $busy = busy_workers(); defined $busy && $busy == 0 } 2;
         ok($free, 'idle they hold no thread either');
     }
     is(scalar(grep { $_->goodbye(seconds(12)) } @tls), 10, 'and are closed with a GOAWAY');

@@ -25,22 +25,27 @@ get('/large.bin') for 1 .. 10;
 my $after = {};
 wait_until {
     $after = status();
-    ($after->{'Total Accesses'} || 0) >= $before->{'Total Accesses'} + 10;
+    ($after->{'Total Accesses'} || 0) >= $before->{'Total Accesses'} + 10
+        && ($after->{'Total kBytes'} || 0) >= $before->{'Total kBytes'} + 10 * 9765;
 } 5;
 cmp_ok($after->{'Total Accesses'}, '>=', $before->{'Total Accesses'} + 10, 'accesses are counted');
 cmp_ok($after->{'Total kBytes'}, '>=', $before->{'Total kBytes'} + 10 * 9765, 'and bytes');
 
-# what is going on right now
-my @c = map { client() } 1 .. 3;
-$_->send_request("/sleep?ms=4000&who=number-${\ fileno($_->fh)}") for @c;
-my $page = '';
-my $most = 0;
-my $shown = wait_until {
-    my $busy = status()->{BusyWorkers} || 0;
-    $most = $busy if $busy > $most;
-    $page = get('/server-status')->{body};
-    3 == grep { my $n = fileno $_->fh; $page =~ /GET \/sleep\?ms=4000&amp;who=number-$n HTTP/ } @c and $most >= 4;
-} 3;
+# what is going on right now; a machine that stood still for as long as the requests take has more tries
+my ($shown, $page, $most, @c) = (0, '', 0);
+for my $try (1 .. 3) {
+    $_->close for @c;
+    @c = map { client() } 1 .. 3;
+    my $sent = time;
+    $_->send_request("/sleep?ms=4000&who=number-${\ fileno($_->fh)}") for @c;
+    $shown = wait_until {
+        my $busy = status()->{BusyWorkers} || 0;
+        $most = $busy if $busy > $most;
+        $page = get('/server-status')->{body};
+        3 == grep { my $n = fileno $_->fh; $page =~ /GET \/sleep\?ms=4000&amp;who=number-$n HTTP/ } @c and $most >= 4;
+    } 3;
+    last if $shown || time - $sent < 3.5;
+}
 ok($shown, 'the page shows the requests being served');
 like($page, qr/Server MPM: $name{$mpm}/, 'it names the MPM');
 like($page, qr/127\.0\.0\.1/, 'and the client');

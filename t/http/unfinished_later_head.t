@@ -4,7 +4,7 @@
 use MPMX::Test;
 use MPMX::Server;
 
-my $timeout = seconds(2);
+my $timeout = seconds(4);
 my $server = MPMX::Server->new(
     sizing => { StartServers => 1, ServerLimit => 1, ThreadLimit => 8, ThreadsPerChild => 8,
                 MaxRequestWorkers => 8, MinSpareThreads => 1, MaxSpareThreads => 8 },

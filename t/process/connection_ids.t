@@ -15,7 +15,12 @@ my $srv = MPMX::Server->new(
     sizing   => { StartServers => 3, ServerLimit => 4, ThreadsPerChild => 8, MaxRequestWorkers => 32, MinSpareThreads => 24 },
 );
 $srv->start;
-$srv->wait_for(sub { $srv->children >= $srv->first_children }, 5);
+# Each of them accepts; otherwise the first has all those that are kept.
+my %answers;
+$srv->wait_for(sub {
+    $answers{$1} = 1 if $srv->get('/mpmxt/id?0')->{body} =~ /pid=(\d+)/;
+    return keys %answers >= $srv->first_children;
+}, 5);
 
 my %unique;
 my $repeated = 0;
@@ -45,14 +50,22 @@ my $ms = 700 * MPMX::Server::slowness();
 my @kept = map { $srv->connect } 1 .. 12;
 for (1 .. 3) { id_of($_->request('/mpmxt/id?0')) for @kept }
 for my $round (1 .. 3) {
-    my @new = map { $srv->connect } 1 .. 8;
-    $_->send_request("/mpmxt/id?$ms") for @kept, @new;
-    my @ids = map { id_of($_->response) } @kept, @new;
-    is(scalar @ids, 20, "round $round: twenty answers");
-    is(join(' ', shared(@ids)), '', "round $round: no two at a time with the same connection id");
-    my $together = grep { my $one = $_; 12 <= grep { $_->{from} < $one->{until} && $one->{from} < $_->{until} } @ids } @ids;
+    my $together;
+    # Again if this process was held up between two of them.
+    for (1 .. 4) {
+        my @new = map { $srv->connect } 1 .. 8;
+        $_->send_request("/mpmxt/id?$ms") for @kept, @new;
+        my @ids = map { id_of($_->response) } @kept, @new;
+        is(scalar @ids, 20, "round $round: twenty answers");
+        is(join(' ', shared(@ids)), '', "round $round: no two at a time with the same connection id");
+        $together = grep {
+            my $one = $_;
+            12 <= grep { $_->{from} < $one->{until} && $one->{from} < $_->{until} } @ids;
+        } @ids;
+        $_->close for @new;
+        last if $together >= 12;
+    }
     cmp_ok($together, '>=', 12, "round $round: at least a dozen ran together");
-    $_->close for @new;
 }
 for (1 .. 300) { id_of($srv->get('/mpmxt/id?0')) }
 for my $c (@kept) { id_of($c->request('/mpmxt/id?0')) for 1 .. 20 }

@@ -31,8 +31,14 @@ sub lines {
 $srv->start;
 $srv->write('marks/dying', '');
 kill 'KILL', $srv->children;
-ok($srv->wait_for(sub { lines($ah) >= 4 }, 10), 'children die again and again, and the log says so');
-my @said = lines("$ah: (\\d+ children in a row .* started in \\d+ ms)");
+# Five in a row: a death that was late on a busy machine is a single one again.
+my @said;
+ok($srv->wait_for(sub {
+    @said = lines("$ah: (\\d+ children in a row .* started in \\d+ ms)");
+    @said = @said[-5 .. -1] if @said > 5;
+    my @counts = map { $_->[1] =~ /^(\d+)/ } @said;
+    return @counts == 5 && $counts[-1] == $counts[0] + 4 && !grep { $counts[$_] != $counts[0] + $_ } 1 .. 4;
+}, 30), 'children die again and again, and the log says so');
 my @births = lines('mpmxt: (ending) in child_init');
 ok($srv->running, 'the server goes on');
 unlink $srv->path('marks/dying');
@@ -45,7 +51,8 @@ diag("pauses in ms: @pauses");
 is(scalar(grep { $pauses[$_] < 1.5 * $pauses[ $_ - 1 ] } 1 .. $#pauses), 0, 'the pauses grow');
 is(scalar(grep { $counts[$_] != $counts[ $_ - 1 ] + 1 } 1 .. $#counts), 0, 'each death is counted') or diag("@counts");
 cmp_ok($pauses[-1], '<=', 30_000, 'up to half a minute');
-cmp_ok(scalar @births, '<=', 2 + $counts[-1], 'no more children than that were started') or diag(scalar @births);
+my $between = grep { $_->[0] > $said[0][0] && $_->[0] < $said[-1][0] } @births;
+is($between, $#said, 'a child for each of them was started, and no more');
 # The children that followed on each pause, by the log's own clock.
 my $kept = 1;
 for my $i (0 .. $#said) {
@@ -59,8 +66,9 @@ sleep 1.3;
 kill 'KILL', $srv->children;
 $t0 = time;
 ok($srv->wait_for(sub { $srv->get('/index.html', timeout => 10)->{status} == 200 }, 15), 'after a second of calm a child is killed');
-# If the pauses grew on, this one would be longer than the last, which was more than a second.
-cmp_ok(1e3 * (time - $t0), '<', 0.9 * $pauses[-1], sprintf 'and replaced without a pause (%.0f ms)', 1e3 * (time - $t0));
+# If the pauses grew on, this one would be twice the last.
+$t0 = 1e3 * (time - $t0);
+cmp_ok($t0, '<', 1.8 * $pauses[-1], sprintf 'and replaced without a pause (%.0f ms)', $t0);
 is(scalar(lines($ah)), $lines, 'no further word about it');
 
 $srv->finish(qr/AH0005[12]: child pid \d+ exit signal/);

@@ -15,7 +15,7 @@ plan skip_all => 'httpd tells the old children first' if MPMX::Server->is_stock;
 
 my $slow = MPMX::Server::slowness();
 # Long enough to tell those who wait for a child that starts from those who wait for a busy machine.
-my $delay = $slow > 1 ? 2.4 : 1.5;
+my $delay = $slow > 1 ? 6 : 4;
 my $srv = MPMX::Server->new(
     handlers  => 1,
     c_modules => [qw(mod_mpmxt_proc_exit mod_mpmxt_proc_hooks)],
@@ -48,7 +48,7 @@ sub watch {
         $answers{ $pid = answering_pid() }++;
         $took ||= time - $t0 if $pid && $pid != $old;
         return $took;
-    }, 10);
+    }, 20);
     return ($pid, $took || 0, \%answers);
 }
 

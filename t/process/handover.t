@@ -120,21 +120,22 @@ $srv->finish;
 
 # --- timeouts go on, and MaxConnectionsPerChild -----------------------------------------------
 
-# How long after its last answer (its beginning) a connection ended, seen by a process of its own.
+# How long after its request, or its beginning without one, a connection ended, seen by a process of its
+# own. (The server's clock may be ahead when the answer is looked at here.)
 sub end_of {
     my ($srv, $host) = @_;
     my $child = open(my $out, '-|');
     die "fork: $!\n" unless defined $child;
     return $out if $child;
+    my $last = time;
     my $c = $srv->connect(timeout => 20 * $slow);
     my $r = $host ? $c->request('/mpmxt-conn/about', headers => { Host => $host }) : { status => 200 };
-    my $last = time;
     $c->closed_within(20 * $slow);
     syswrite STDOUT, sprintf '%d %s %.2f', $r->{status}, $c->{error}, time - $last;
     POSIX::_exit(0);
 }
 
-my $secs = 4 * $slow;
+my $secs = 6 * $slow;
 $srv = MPMX::Sleepers->server(%sizing, conf => <<"CONF");
 ${no_defer}KeepAliveTimeout 120
 RequestHeadTimeout $secs

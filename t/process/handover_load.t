@@ -82,15 +82,18 @@ syswrite $_, $request for @fh;
 my ($whole, $told, $pids, $counts) = answers(@fh);
 is($whole, $many, "$many connections with a request each");
 
-# All idle.
-my %old = map { $_ => 1 } $srv->children;
-ok($srv->renewed_by('USR1', 30), 'a restart: all of them travel');
-%old = map { $_ => 1 } $srv->children;
-syswrite $_, $request for @fh;
-($whole, $told, $pids, $counts) = answers(@fh);
-is("$whole served, $told told", "$many served, 0 told", 'and go on');
-is(join(' ', sort keys %$counts), 1, 'with their second request') or diag(join ' ', %$counts);
-is(scalar(grep { !$old{$_} } keys %$pids), 0, 'in the new children');
+# All idle. Again if one child had them all, because another took more than a second to start.
+my %old;
+for my $round (1 .. 3) {
+    ok($srv->renewed_by('USR1', 30), 'a restart: all of them travel');
+    %old = map { $_ => 1 } $srv->children;
+    syswrite $_, $request for @fh;
+    ($whole, $told, $pids, $counts) = answers(@fh);
+    is("$whole served, $told told", "$many served, 0 told", 'and go on');
+    is(join(' ', sort keys %$counts), $round, 'with their next request') or diag(join ' ', %$counts);
+    is(scalar(grep { !$old{$_} } keys %$pids), 0, 'in the new children');
+    last if MPMX::Server::single() || keys %$pids > 1;
+}
 SKIP: {
     skip 'one child', 1 if MPMX::Server::single();
     cmp_ok(scalar keys %$pids, '>', 1, 'in all of them') or diag(join ' ', %$pids);

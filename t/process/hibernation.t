@@ -36,8 +36,8 @@ sub end_of {
     POSIX::_exit(0);
 }
 
-# Asleep after 3 s, closed after 6.
-my $sleep = $slow > 1 ? 6 : 3;
+# Asleep after 4 s, closed after 8.
+my $sleep = $slow > 1 ? 6 : 4;
 my $keep = 2 * $sleep;
 my $timing = MPMX::Sleepers->server(conf => "KeepAliveHibernate $sleep\nKeepAliveTimeout 60\n"
     . "<VirtualHost 127.0.0.1:\@PORT\@>\nServerName short\nKeepAliveTimeout $keep\n</VirtualHost>");

@@ -13,7 +13,8 @@ use Time::HiRes qw(time sleep);
 
 MPMX::Sleepers->only_here;
 my $slow = MPMX::Server::slowness();
-my $srv = MPMX::Sleepers->server(conf => "KeepAliveTimeout 30\nGracefulHandover Off");
+my $srv = MPMX::Sleepers->server(conf => "KeepAliveTimeout 30\nGracefulHandover Off",
+                                 c_modules => [qw(mod_mpmxt_connections mod_mpmxt_proc_hooks)]);
 $srv->start;
 
 my $many = 20;
@@ -29,6 +30,8 @@ my @c = sleepers('graceful restart');
 my ($old) = $srv->children;
 $srv->signal('USR1');
 ok($srv->wait_for(sub { $srv->logged('resuming normal operations') == 2 && grep { $_ != $old } $srv->children }, 15), 'restarted');
+# The new one is there before it accepts, and only then the old one is told.
+ok($srv->wait_logged("mpmxt: child_stopping pid $old graceful 1\\b", 10), 'the old child drains');
 is($srv->get('/index.html')->{status}, 200, 'serving');
 sleep 0.5 * $slow;
 is(scalar(grep { $_->still_open } @c), $many, 'all connections are still there');

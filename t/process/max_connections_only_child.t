@@ -14,7 +14,7 @@ plan skip_all => 'httpd stops accepting first' if MPMX::Server->is_stock;
 
 my $slow = MPMX::Server::slowness();
 # Long enough to tell those who wait for a child that starts from those who wait for a busy machine.
-my $delay = $slow > 1 ? 1.8 : 1.2;
+my $delay = $slow > 1 ? 4 : 3;
 my $limit = 60;
 my $srv = MPMX::Server->new(
     handlers  => 1,

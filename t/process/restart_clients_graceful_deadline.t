@@ -7,7 +7,8 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Restarts;
 
-my $bed = MPMX::Restarts->new('When GracefulShutdownTimeout is over', conf => "GracefulShutdownTimeout 2\n");
+# Time runs while the child stands still, too; then it serves, and closes properly, who need not be cut off.
+my $bed = MPMX::Restarts->new('When GracefulShutdownTimeout is over', conf => "GracefulShutdownTimeout 5\n");
 $bed->begin;
 my $said = MPMX::Server->ah('graceful_stop');
 $bed->queue_while(sub {

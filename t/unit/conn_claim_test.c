@@ -405,6 +405,8 @@ typedef struct arrival {
     int fd;
 } arrival;
 
+static _Atomic int arriving;         /* connected, and no worker has counted it yet */
+
 static void accept_it(mpmx_worker *w, mpmx_work *work)
 {
     arrival *a = (arrival *)work;
@@ -413,6 +415,7 @@ static void accept_it(mpmx_worker *w, mpmx_work *work)
 
     memset(&peer, 0, sizeof peer);
     conn = mpmx_conn_open(w, a->fd, &listener, &peer);
+    atomic_fetch_sub(&arriving, 1);
     free(a);
     if (conn)
         mpmx_conn_start(w, conn);
@@ -431,6 +434,7 @@ static int connect_to_child(void)
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     a->fd = pair[0];
     a->work.run = accept_it;
+    atomic_fetch_add(&arriving, 1);
     mpmx_crew_submit(&child.crew, &a->work);
     return pair[1];
 }
@@ -496,9 +500,9 @@ static int wait_until_empty(void)
 {
     int i;
 
-    for (i = 0; i < 20000 && mpmx_crew_sum(&child.crew, MPMX_COUNT_CONNECTIONS); i++)
+    for (i = 0; i < 20000 && (atomic_load(&arriving) || mpmx_crew_sum(&child.crew, MPMX_COUNT_CONNECTIONS)); i++)
         usleep(1000);
-    return mpmx_crew_sum(&child.crew, MPMX_COUNT_CONNECTIONS);
+    return atomic_load(&arriving) + mpmx_crew_sum(&child.crew, MPMX_COUNT_CONNECTIONS);
 }
 
 static void check_sums(void)

@@ -22,7 +22,7 @@ static void test_rule(void)
 
     start(SIZE, 1, 0);
     is_num(mpmx_crew_start(crew, crew->size, pool), 0, "and not a second time");
-    ok(all_idle() && await(&crew->running, 1), "one core: one worker runs, the others stand by");
+    ok(settle_to_one(), "one core: one worker runs, the others stand by");
     submit_errand(0);
     ok(happens(&worked_all, 1), "work that is submitted wakes somebody up");
     for (i = 0; i < 1000; i++)
@@ -53,7 +53,7 @@ static void test_rule(void)
     ok(i < 1000 && !crew->tick_wanted, "when nobody serves for a while, the ticks may stop");
     i = kicks;
     report((uint64_t)(FAST | n++));
-    ok(await(&served_all, n) && kicks > i, "with the next report, the housekeeper is called");
+    ok(happens(&served_all, n) && kicks > i, "with the next report, the housekeeper is called");
     for (i = 0; i < n; i++)
         wrong += served[i] != 1;
     is_num(wrong, 0, "each was served once");
@@ -68,7 +68,7 @@ static void test_threads_when_needed(void)
     prepare(SIZE, 1, 0);
     is_num(mpmx_crew_first(crew, 1), 3, "a core's worth of threads, and two in reserve");
     is_num(mpmx_crew_start(crew, 3, pool), 0, "are started");
-    ok(await(&crew->running, 1), "one of them runs");
+    ok(happens(&crew->standing, 2) && crew->running == 1, "one of them runs");
     is_num(mpmx_crew_idle(crew), SIZE, "those without a thread count as idle");
     for (i = 0; i < 1000; i++)
         report((uint64_t)(FAST | i));
@@ -94,13 +94,11 @@ static void test_threads_when_needed(void)
 
 static void test_take_over(void)
 {
-    mpmx_crew *crew = &child.crew;
     uint64_t token[20];
     int i, wrong = 0;
 
     start(SIZE, 1, 0);
-    all_idle();
-    await(&crew->running, 1);
+    settle_to_one();
     for (i = 0; i < 20; i++)
         token[i] = (uint64_t)((i ? FAST : HOLD) | i);
     report_all(token, 20);
@@ -119,8 +117,7 @@ static void test_computing(void)
     int i;
 
     start(SIZE, 1, 0);
-    all_idle();
-    await(&crew->running, 1);
+    settle_to_one();
     report(BUSY);
     while (!atomic_load(&holding))
         sched_yield();

@@ -28,23 +28,95 @@ static int current(const mpmx_proc *p)
     return p->generation == mpmx.retained->my_generation;
 }
 
-static int least_used_bucket(mpmx_retained *all)
+/* Does another child accept on the same sockets, and will go on doing so? */
+static int has_company(mpmx_retained *all, const mpmx_proc *p)
 {
-    int b, i, best = 0, fewest = -1;
+    int i;
+
+    for (i = 0; i < all->procs; i++) {
+        const mpmx_proc *other = &all->proc[i];
+
+        if (other != p && other->bucket == p->bucket && current(other)
+            && other->phase == MPMX_PROC_RUNNING && !other->worn)
+            return 1;
+    }
+    return 0;
+}
+
+/* --- who is there ---------------------------------------------------------------------- */
+
+typedef struct census {
+    int children, idle;
+    mpmx_proc *idlest;           /* has the fewest connections; may go                 */
+    unsigned fewest;
+} census;
+
+static void count_one(mpmx_retained *all, mpmx_proc *p, census *c)
+{
+    process_score *ps;
+    int idle, busy;
+
+    c->children++;
+    if (p->phase == MPMX_PROC_STARTING) {
+        c->idle += mpmx.conf.threads_per_child;  /* will be: do not start more for it */
+        return;
+    }
+    mpmx_scoreboard_threads(p->slot, mpmx.conf.threads_per_child, &idle, &busy);
+    ps = ap_get_scoreboard_process(p->slot);
+    if (!ps || !ps->not_accepting)       /* a full child's idle threads help nobody */
+        c->idle += idle;
+    if (ps && has_company(all, p) && (!c->idlest || ps->connections < c->fewest)) {
+        c->idlest = p;
+        c->fewest = ps->connections;
+    }
+}
+
+static census count(mpmx_retained *all, int bucket)
+{
+    census c = { 0, 0, NULL, 0 };
+    int i;
+
+    for (i = 0; i < all->procs; i++) {
+        mpmx_proc *p = &all->proc[i];
+
+        if (p->bucket == bucket && current(p) && p->phase != MPMX_PROC_LEAVING && !p->worn)
+            count_one(all, p, &c);
+    }
+    return c;
+}
+
+static int spare_of_bucket(int all_spare)
+{
+    return all_spare / mpmx.num_buckets;
+}
+
+static int is_short(const census *c)
+{
+    return c->idle < spare_of_bucket(mpmx.conf.min_spare_threads);
+}
+
+/* Where a child is needed first: whose clients nobody serves, or have the fewest idle threads. -1: of
+ * those that are short only, and there is none. */
+static int neediest_bucket(mpmx_retained *all, int short_ones)
+{
+    census least = { 0, 0, NULL, 0 };
+    int b, best = -1;
 
     for (b = 0; b < mpmx.num_buckets; b++) {
-        int n = 0;
+        census c = count(all, b);
 
-        for (i = 0; i < all->procs; i++)
-            n += all->proc[i].bucket == b && current(&all->proc[i])
-                 && all->proc[i].phase != MPMX_PROC_LEAVING && !all->proc[i].worn;
-        if (fewest < 0 || n < fewest) {
-            fewest = n;
+        if (short_ones && !is_short(&c))
+            continue;
+        if (best < 0 || (least.children && (!c.children || c.idle < least.idle
+                         || (c.idle == least.idle && c.children < least.children)))) {
+            least = c;
             best = b;
         }
     }
     return best;
 }
+
+/* --- starting ---------------------------------------------------------------------------- */
 
 /* No child could be created. Whatever is short needs time to come back. */
 static void hold_back(mpmx_retained *all, int error)
@@ -61,21 +133,29 @@ static void hold_back(mpmx_retained *all, int error)
                      "done"), all->procs);
 }
 
+static int is_full(mpmx_retained *all)
+{
+    return mpmx_procs_serving(all) >= mpmx.conf.children_limit;
+}
+
+static int start_one(mpmx_retained *all, int bucket)
+{
+    int error = mpmx_spawn(all, bucket);
+
+    if (error)
+        hold_back(all, error);
+    else
+        all->spawn_pause = 0;
+    return !error;
+}
+
 /* Starts up to `n` children. Returns how many it did start. */
 static int start(mpmx_retained *all, int n)
 {
     int started = 0;
 
-    while (started < n && mpmx_procs_serving(all) < mpmx.conf.children_limit) {
-        int error = mpmx_spawn(all, least_used_bucket(all));
-
-        if (error) {
-            hold_back(all, error);
-            break;
-        }
-        all->spawn_pause = 0;
+    while (started < n && !is_full(all) && start_one(all, neediest_bucket(all, 0)))
         started++;
-    }
     return started;
 }
 
@@ -144,21 +224,6 @@ void mpmx_generation_reassure_older(mpmx_retained *all)
 
 /* --- worn children -------------------------------------------------------------------------- */
 
-/* Does another child accept on the same sockets, and will go on doing so? */
-static int has_company(mpmx_retained *all, const mpmx_proc *p)
-{
-    int i;
-
-    for (i = 0; i < all->procs; i++) {
-        const mpmx_proc *other = &all->proc[i];
-
-        if (other != p && other->bucket == p->bucket && current(other)
-            && other->phase == MPMX_PROC_RUNNING && !other->worn)
-            return 1;
-    }
-    return 0;
-}
-
 static void relieve(mpmx_retained *all, mpmx_proc *proc)
 {
     let_go(all, proc);
@@ -188,50 +253,14 @@ void mpmx_generation_relieve(mpmx_retained *all, int bucket)
 
 /* --- the number of spare threads -------------------------------------------------------- */
 
-typedef struct census {
-    int children, idle, busy;
-    mpmx_proc *idlest;           /* has the fewest connections                         */
-} census;
-
-static void count(mpmx_retained *all, census *c)
-{
-    unsigned fewest = 0;
-    int i;
-
-    c->children = c->idle = c->busy = 0;
-    c->idlest = NULL;
-    for (i = 0; i < all->procs; i++) {
-        mpmx_proc *p = &all->proc[i];
-        process_score *ps;
-        int idle, busy;
-
-        if (!current(p) || p->phase == MPMX_PROC_LEAVING || p->worn)
-            continue;
-        c->children++;
-        if (p->phase == MPMX_PROC_STARTING) {
-            c->idle += mpmx.conf.threads_per_child;  /* will be: do not start more for it */
-            continue;
-        }
-        mpmx_scoreboard_threads(p->slot, mpmx.conf.threads_per_child, &idle, &busy);
-        ps = ap_get_scoreboard_process(p->slot);
-        if (!ps || !ps->not_accepting)   /* a full child's idle threads help nobody */
-            c->idle += idle;
-        c->busy += busy;
-        if (ps && has_company(all, p) && (!c->idlest || ps->connections < fewest)) {
-            c->idlest = p;
-            fewest = ps->connections;
-        }
-    }
-}
-
-static void report_limit(mpmx_retained *all, const census *c)
+static void report_limit(mpmx_retained *all, int idle)
 {
     const char *directive = mpmx_this_policy.single ? "ThreadsPerChild" : "MaxRequestWorkers";
 
     if (all->reported_limit)
         return;
     all->reported_limit = 1;
-    if (c->idle == 0)
+    if (idle == 0)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, MPMX_AH(FULL,
                      "server reached %s setting, consider raising the %s setting"),
                      directive, directive);
@@ -241,65 +270,125 @@ static void report_limit(mpmx_retained *all, const census *c)
                      directive, directive);
 }
 
-static void grow(mpmx_retained *all, const census *c)
-{
-    int n = all->spawn_rate;
-
-    if (c->children >= mpmx.conf.children_limit) {
-        report_limit(all, c);
-        all->spawn_rate = 1;
-        return;
-    }
-    if (n >= 8)
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, mpmx.main, MPMX_AH(BUSY,
-                     "server seems busy (%d idle threads, MinSpareThreads is %d): starting %d "
-                     "children, there are %d"), c->idle, mpmx.conf.min_spare_threads, n, c->children);
-    start(all, n);
-    if (all->hold_off > 0)
-        all->hold_off--;
-    else if (all->spawn_rate < RATE_MAX)
-        all->spawn_rate *= 2;
-}
-
-static int anyone_leaving(mpmx_retained *all)
+static int anyone_leaving(mpmx_retained *all, int bucket)
 {
     int i;
 
     for (i = 0; i < all->procs; i++)
-        if (all->proc[i].phase == MPMX_PROC_LEAVING && current(&all->proc[i]))
+        if (all->proc[i].phase == MPMX_PROC_LEAVING && current(&all->proc[i]) && all->proc[i].bucket == bucket)
             return 1;
     return 0;
 }
 
+/* The threads of one bucket are of no use to clients of another, so each has its part of what should
+ * be spare (contract 4.9). */
+static void shrink(mpmx_retained *all)
+{
+    int b;
+
+    for (b = 0; b < mpmx.num_buckets; b++) {
+        census c = count(all, b);
+
+        if (c.idle > spare_of_bucket(mpmx.conf.max_spare_threads) && c.idlest && !anyone_leaving(all, b))
+            relieve(all, c.idlest);
+    }
+}
+
+/* At the limit of children: one of a bucket that can do without gives its place to the one that is short,
+ * so that what load there was does not decide for ever who has how many. */
+static int make_room(mpmx_retained *all, int needy)
+{
+    census rich = { 0, 0, NULL, 0 }, poor = count(all, needy);
+    int b;
+
+    for (b = 0; b < mpmx.num_buckets; b++) {
+        census c = count(all, b);
+
+        if (b != needy && c.idlest && !anyone_leaving(all, b) && (!rich.idlest || c.idle > rich.idle))
+            rich = c;
+    }
+    if (!rich.idlest || (poor.children && rich.idle < spare_of_bucket(mpmx.conf.min_spare_threads)
+                                                      + mpmx.conf.threads_per_child))
+        return 0;
+    relieve(all, rich.idlest);
+    return !is_full(all);
+}
+
+/* Starts children where too few threads are idle; as many as the pace is where that is so everywhere, else
+ * no more than are needed there. Returns how many. */
+static int grow(mpmx_retained *all)
+{
+    int b, started = 0, shorts = 0, n;
+
+    for (b = 0; b < mpmx.num_buckets; b++) {
+        census c = count(all, b);
+
+        shorts += is_short(&c);
+    }
+    n = all->spawn_rate > shorts ? all->spawn_rate : shorts;
+    while (shorts && started < n) {
+        b = neediest_bucket(all, shorts < mpmx.num_buckets);
+        if (b < 0)
+            break;
+        if (is_full(all) && !make_room(all, b)) {
+            if (!started)
+                report_limit(all, count(all, b).idle);
+            break;
+        }
+        if (!start_one(all, b))
+            break;
+        started++;
+    }
+    return started;
+}
+
+/* Who had to grow starts twice as many the next time, if there are still too few. */
+static void set_pace(mpmx_retained *all, int grown)
+{
+    if (!grown)
+        all->spawn_rate = 1;
+    if (all->hold_off > 0)
+        all->hold_off--;
+    else if (grown && all->spawn_rate < RATE_MAX)
+        all->spawn_rate *= 2;
+}
+
+static census count_all(mpmx_retained *all)
+{
+    census total = { 0, 0, NULL, 0 };
+    int b;
+
+    for (b = 0; b < mpmx.num_buckets; b++) {
+        census c = count(all, b);
+
+        total.children += c.children;
+        total.idle += c.idle;
+    }
+    return total;
+}
+
 void mpmx_generation_maintain(mpmx_retained *all)
 {
-    census c;
+    census total = count_all(all);
+    int grown = 0;
 
-    count(all, &c);
-    if (c.children == 0) {
+    if (total.children == 0) {
         all->spawn_rate = 1;             /* refill() looks after the first one */
         return;
     }
     if (mpmx_this_policy.single) {
-        if (c.idle == 0)
-            report_limit(all, &c);
+        if (total.idle == 0)
+            report_limit(all, 0);
+        return;
     }
-    else if (c.idle > mpmx.conf.max_spare_threads && c.children > 1) {
-        all->spawn_rate = 1;
-        if (c.idlest && !anyone_leaving(all)) {
-            let_go(all, c.idlest);
-            mpmx_scoreboard_quiescing(c.idlest->slot, 2);
-        }
-    }
-    else if (c.idle < mpmx.conf.min_spare_threads) {
-        if (mpmx_clock_coarse_ms() >= all->next_spawn)
-            grow(all, &c);
-    }
-    else {
-        all->spawn_rate = 1;
-        if (all->hold_off > 0)
-            all->hold_off--;
-    }
+    shrink(all);
+    if (mpmx_clock_coarse_ms() >= all->next_spawn)
+        grown = grow(all);
+    if (grown >= 8)
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, mpmx.main, MPMX_AH(BUSY,
+                     "server seems busy (%d idle threads, MinSpareThreads is %d): starting %d "
+                     "children, there are %d"), total.idle, mpmx.conf.min_spare_threads, grown, total.children);
+    set_pace(all, grown);
 }
 
 /* --- deaths ------------------------------------------------------------------------------ */

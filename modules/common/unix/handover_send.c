@@ -174,7 +174,7 @@ static int send_conn(const mpmx_child *child, const mpmx_conn *conn)
     mpmx_handover_record_init(&record, &conn->listener->place,
                               asleep ? MPMX_TRAVELS_ASLEEP : MPMX_TRAVELS_NEW);
     record.idle_since = mpmx_conn_idle_since(conn);
-    record.head_due = conn->head_due;
+    record.head_due = mpmx_conn_head_due(conn);
     record.keepalives = conn->keepalives;
     record.keepalive_ms = asleep ? conn->view.keepalive_ms : 0;
     record.timeout_ms = asleep ? conn->view.timeout_ms : 0;

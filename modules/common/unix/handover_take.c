@@ -136,7 +136,7 @@ static mpmx_listener *believe(mpmx_child *child, mpmx_handover_record *record, s
 static void settle(mpmx_worker *w, mpmx_conn *conn, const mpmx_handover_record *record)
 {
     conn->keepalives = record->keepalives;
-    conn->head_due = record->head_due;
+    mpmx_conn_set_head_due(conn, record->head_due);
     conn->view.keepalive_ms = record->keepalive_ms;
     conn->view.timeout_ms = record->timeout_ms;
     mpmx_conn_set_idle_since(conn, record->idle_since);

@@ -258,7 +258,7 @@ int mpmx_spawn(mpmx_retained *all, int bucket)
     proc->pidfd = mpmx_pidfd_of(pid);
     proc->born = mpmx_clock_coarse_ms();
     all->procs++;
-    mpmx_scoreboard_take(slot, pid, proc->generation);
+    mpmx_scoreboard_take(slot, bucket, pid, proc->generation);
     ap_run_child_status(mpmx.main, pid, proc->generation, slot, MPM_CHILD_STARTED);
     return 0;
 }

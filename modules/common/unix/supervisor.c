@@ -406,7 +406,7 @@ int mpmx_supervisor_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
     if (!start_up(pconf, plog, s))
         return !OK;
     if (mpmx.one_process) {
-        mpmx_scoreboard_take(0, getpid(), httpd->my_generation);
+        mpmx_scoreboard_take(0, 0, getpid(), httpd->my_generation);
         say_hello(s, plog);
         mpmx_child_main(0, 0, -1);
     }

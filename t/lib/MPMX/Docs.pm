@@ -58,8 +58,8 @@ sub generate {
     make_path($htdocs, "$htdocs/slowline", $cgi_bin);
     put("$htdocs/index.html", "it works\n");
     put("$htdocs/text.txt", join '', map { "line $_ of a text that compresses well\n" } 1 .. 2000);
-    # about three seconds of a 56k modem
-    put("$htdocs/slowline/modem.bin", content(20_000));
+    # about five seconds of a 56k modem
+    put("$htdocs/slowline/modem.bin", content(40_000));
     put("$htdocs/$_", content($FILES{$_})) for keys %FILES;
     for my $name (keys %CGI) {
         put("$cgi_bin/$name", $CGI{$name});

@@ -8,10 +8,10 @@ package Bench::Server;
 # server whose every connection takes a process shall begin with few }.
 use strict;
 use warnings;
-use IO::Socket::INET ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 use Bench::Clients;
+use MPMX::Server::Ports;
 use MPMX::Server::Proc;
 
 my $tick = POSIX::sysconf(&POSIX::_SC_CLK_TCK) || 100;
@@ -52,7 +52,7 @@ sub write_file {
 
 sub start {
     my ($self, %size) = @_;
-    $self->{port} = free_port();
+    @$self{qw(port port_mark)} = MPMX::Server::Ports::reserve();
     unlink $self->{pid_file};
     write_file("$self->{dir}/server.conf", $self->_configuration(\%size));
     $live{ $self->{label} } = $self;
@@ -65,17 +65,6 @@ sub start {
         sleep 0.05;
     }
     return $self;
-}
-
-# Below the range from which clients get theirs, so that none takes it first.
-sub free_port {
-    for (1 .. 200) {
-        my $port = 12_000 + int rand 18_000;
-        my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => $port) or next;
-        close $socket;
-        return $port;
-    }
-    die "no free port\n";
 }
 
 sub run_quietly {
