@@ -2,9 +2,11 @@
  *
  *     MpmxtExit child_init|drop_privileges CODE [MARK]
  *     MpmxtStartDelay MS [MARK]
+ *     MpmxtStartHang MARK
  *
  * Every child ends with that code in that hook (by signal -CODE if it is negative), or takes that
- * long in child_init; with a MARK only while the file MARK exists.
+ * long in child_init; with a MARK only while the file MARK exists. The first child that finds the MARK of
+ * MpmxtStartHang makes MARK.held and waits in child_init until MARK is gone, two minutes at most.
  */
 #include "httpd.h"
 #include "http_config.h"
@@ -12,6 +14,8 @@
 #include "ap_mpm.h"
 #include "mpm_common.h"
 #include "apr_file_info.h"
+#include "apr_file_io.h"
+#include "apr_strings.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -19,7 +23,7 @@
 
 APLOG_USE_MODULE(mpmxt_proc_exit);
 
-static const char *where, *mark, *delay_mark;
+static const char *where, *mark, *delay_mark, *hang_mark;
 static int code, delay_ms;
 
 static int is_there(apr_pool_t *p, const char *file)
@@ -42,9 +46,25 @@ static void maybe_exit(apr_pool_t *p, server_rec *s, const char *here)
     exit(code);
 }
 
+static void hang(apr_pool_t *p, server_rec *s)
+{
+    apr_file_t *held;
+    int i;
+
+    if (apr_file_open(&held, apr_pstrcat(p, hang_mark, ".held", NULL),
+                      APR_FOPEN_CREATE | APR_FOPEN_EXCL | APR_FOPEN_WRITE, APR_FPROT_OS_DEFAULT, p) != APR_SUCCESS)
+        return;
+    apr_file_close(held);
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mpmxt: pid %ld hangs", (long)getpid());
+    for (i = 0; i < 2400 && is_there(p, hang_mark); i++)
+        apr_sleep(apr_time_from_msec(50));
+}
+
 static void at_child_init(apr_pool_t *p, server_rec *s)
 {
     maybe_exit(p, s, "child_init");
+    if (hang_mark && is_there(p, hang_mark))
+        hang(p, s);
     if (delay_ms && is_there(p, delay_mark)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mpmxt: pid %ld takes %d ms to start",
                      (long)getpid(), delay_ms);
@@ -73,9 +93,16 @@ static const char *set_delay(cmd_parms *cmd, void *dummy, const char *ms, const 
     return NULL;
 }
 
+static const char *set_hang(cmd_parms *cmd, void *dummy, const char *m)
+{
+    hang_mark = m;
+    return NULL;
+}
+
 static const command_rec commands[] = {
     AP_INIT_TAKE23("MpmxtExit", set_exit, NULL, RSRC_CONF, "hook, exit code, [mark file]"),
     AP_INIT_TAKE12("MpmxtStartDelay", set_delay, NULL, RSRC_CONF, "milliseconds, [mark file]"),
+    AP_INIT_TAKE1("MpmxtStartHang", set_hang, NULL, RSRC_CONF, "mark file"),
     { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
 };
 

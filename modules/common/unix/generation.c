@@ -20,8 +20,15 @@
 #define CRASHES_AT_ONCE    3     /* replaced without a pause                             */
 #define PAUSE_MAX_MS   30000
 #define YOUNG_MS        1000     /* who ends before has not worked                       */
+#define LATE_MS        10000     /* who is not ready by then is said so, and not counted on */
 #define SHORTAGE_MS      100     /* until a child that could not be created is tried again, */
 #define SHORTAGE_MAX_MS 1000     /* ... twice as long each time                          */
+
+/* Seconds since it was forked. */
+static long age(const mpmx_proc *p)
+{
+    return (long)((mpmx_clock_coarse_ms() - p->born) / 1000);
+}
 
 static int current(const mpmx_proc *p)
 {
@@ -58,7 +65,10 @@ static void count_one(mpmx_retained *all, mpmx_proc *p, census *c)
 
     c->children++;
     if (p->phase == MPMX_PROC_STARTING) {
-        c->idle += mpmx.conf.threads_per_child;  /* will be: do not start more for it */
+        /* Its threads will be idle: do not start more for it. If it does not come, somebody else may;
+         * but where nobody has come, more would only wait for the same. */
+        if (!p->late || !has_company(all, p))
+            c->idle += mpmx.conf.threads_per_child;
         return;
     }
     mpmx_scoreboard_threads(p->slot, mpmx.conf.threads_per_child, &idle, &busy);
@@ -353,6 +363,38 @@ static void set_pace(mpmx_retained *all, int grown)
         all->spawn_rate *= 2;
 }
 
+/* --- children that do not come -------------------------------------------------------------- */
+
+/* A hook of a module that waits for something keeps a child from serving. How long it may take only
+ * the administrator knows, so it is not ended; but who wonders where the server's threads are, or why
+ * the old configuration is still served, is to find the reason. */
+static void report_late(mpmx_retained *all)
+{
+    int i;
+
+    for (i = 0; i < all->procs; i++) {
+        mpmx_proc *p = &all->proc[i];
+
+        if (p->late || p->phase != MPMX_PROC_STARTING || !current(p)
+            || mpmx_clock_coarse_ms() - p->born < LATE_MS)
+            continue;
+        p->late = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, mpmx.main,
+                     "child process %" APR_PID_T_FMT " of generation %d has been started %ld s ago and does "
+                     "not serve yet: the hook child_init of a module may be waiting for something; %s",
+                     p->pid, p->generation, age(p),
+                     has_company(all, p) ? "others serve" : "older ones serve on, if there are any");
+    }
+}
+
+void mpmx_generation_child_ready(const mpmx_proc *proc)
+{
+    if (proc->late)
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, mpmx.main,
+                     "child process %" APR_PID_T_FMT " of generation %d serves now, %ld s after its start",
+                     proc->pid, proc->generation, age(proc));
+}
+
 static census count_all(mpmx_retained *all)
 {
     census total = { 0, 0, NULL, 0 };
@@ -369,9 +411,11 @@ static census count_all(mpmx_retained *all)
 
 void mpmx_generation_maintain(mpmx_retained *all)
 {
-    census total = count_all(all);
+    census total;
     int grown = 0;
 
+    report_late(all);
+    total = count_all(all);
     if (total.children == 0) {
         all->spawn_rate = 1;             /* refill() looks after the first one */
         return;

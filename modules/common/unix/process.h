@@ -30,6 +30,7 @@ typedef struct mpmx_proc {
     int worn;                    /* has had MaxConnectionsPerChild: a replacement is on its
                                     way, after which it is told to drain             */
     int ready;                   /* has accepted at some time                        */
+    int late;                    /* it was logged that it takes long to start        */
     int told;                    /* last word said to it (MPMX_SAY_*), or 0          */
     int unsaid;                  /* ... for which there was no room in the socket    */
     int control;                 /* our end of the socket, or -1                     */
@@ -114,6 +115,9 @@ void mpmx_generation_reassure_older(mpmx_retained *all);
 /* A child has had its share of connections (MaxConnectionsPerChild): another one is started
  * for it. It may leave as soon as somebody else accepts, which may be now. */
 void mpmx_generation_worn(mpmx_retained *all, mpmx_proc *proc);
+
+/* A child accepts for the first time: says so if it was late. */
+void mpmx_generation_child_ready(const mpmx_proc *proc);
 
 /* A child accepts: those of its bucket that are worn may leave. */
 void mpmx_generation_relieve(mpmx_retained *all, int bucket);

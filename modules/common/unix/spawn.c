@@ -23,7 +23,7 @@
 
 /* The number is that of the layout of mpmx_retained: a new DSO may replace this one over a
  * restart. */
-#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-5"
+#define RETAINED_KEY "mpmx-" APR_STRINGIFY(MPMX_MODULE) "-6"
 
 mpmx_retained *mpmx_retained_get(void)
 {

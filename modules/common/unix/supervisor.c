@@ -51,6 +51,7 @@ static void take_word(mpmx_retained *all, mpmx_proc *proc, char word)
         proc->ready = 1;
     if (word == MPMX_SAY_READY && proc->phase == MPMX_PROC_STARTING) {
         proc->phase = MPMX_PROC_RUNNING;
+        mpmx_generation_child_ready(proc);
         if (proc->generation == mpmx.retained->my_generation) {
             if (!mpmx_reload_wanted())   /* else the next reload has begun, and is not over */
                 mpmx_notify_ready();
