@@ -15,7 +15,7 @@
 #define RECHECK_TICKS    16      /* how often a blocked one is asked whether it still is */
 #define STATE_UNASKED   (-1)
 #define STATE_UNKNOWN   (-2)
-#define IDLE_TICKS        8      /* ticks without service before the ticking stops   */
+#define IDLE_TICKS        3      /* who sees nobody serve so often looks less, or no more */
 #define SHARED_BATCH      4      /* reports per call while several workers may run   */
 #define GOOD_MANY         8      /* served between two ticks: an eighth of a ms each      */
 #define RESERVE           2      /* threads that stand by before more are started    */
@@ -230,15 +230,6 @@ static void await_report(mpmx_crew *crew, mpmx_worker *w)
 
 /* --- who runs --------------------------------------------------------------- */
 
-static void unmark_blocked(mpmx_crew *crew, mpmx_worker *w)
-{
-    if (atomic_load_explicit(&w->blocked, memory_order_relaxed)
-        && atomic_exchange(&w->blocked, 0)) {
-        atomic_fetch_sub(&crew->blocked, 1);
-        atomic_fetch_sub(&crew->allowed, 1);     /* until the next tick counts anew */
-    }
-}
-
 /* Is it of any use to know who blocks? Not while somebody waits for reports, nor when
  * nobody stands by who could be let run. */
 static int is_of_use(mpmx_crew *crew)
@@ -265,6 +256,18 @@ static void want_tick(mpmx_crew *crew)
     }
     if (!atomic_load(&crew->tick_wanted) && !atomic_exchange(&crew->tick_wanted, 1))
         crew->kick(crew->child);
+}
+
+/* `allowed` first: a tick in between is to find one too many, and none too few. The next one counts anew;
+ * it may have to let somebody run. */
+static void unmark_blocked(mpmx_crew *crew, mpmx_worker *w)
+{
+    if (atomic_load_explicit(&w->blocked, memory_order_relaxed)
+        && atomic_exchange(&w->blocked, 0)) {
+        atomic_fetch_sub(&crew->allowed, 1);
+        atomic_fetch_sub(&crew->blocked, 1);
+        want_tick(crew);
+    }
 }
 
 static void begin_service(mpmx_crew *crew, mpmx_worker *w)
@@ -450,7 +453,6 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
         return 0;                        /* it came back meanwhile and sleeps in the poller */
     if (asleep == 1 && w->suspect_serial != serial) {
         w->suspect_serial = serial;      /* a lock, a page: look again in a moment */
-        crew->interval_us = MPMX_TICK_SOON_US;
         crew->suspects++;
         return 0;
     }
@@ -474,7 +476,8 @@ static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly
 
     if (!(serial & 1))
         return 0;
-    crew->slow += serial - w->seen_serial < 2 * GOOD_MANY;
+    if (atomic_load(&w->blocked) == 0)
+        crew->slow += serial - w->seen_serial < 2 * GOOD_MANY;
     if (serial != w->seen_serial) {
         w->seen_serial = serial;
         w->seen_since_us = now;
@@ -491,7 +494,7 @@ static int watch_worker(mpmx_crew *crew, mpmx_worker *w, int64_t now, int *newly
         w->seen_since_us = now;          /* computing again: it counts as running */
         unmark_blocked(crew, w);
     }
-    return 1;
+    return !atomic_load(&w->blocked);
 }
 
 /* Nobody waits for reports, and all who should be computing are asleep. Even if they are only for
@@ -512,23 +515,25 @@ static int allowed_now(mpmx_crew *crew, int newly)
         crew->spare_x16 = newly * 16;
     allowed = atomic_load(&crew->base) + atomic_load(&crew->blocked) + (crew->spare_x16 + 8) / 16
             + is_stuck(crew);
-    return allowed < 1 ? 1 : allowed > crew->size ? crew->size : allowed;
+    return allowed < 1 ? 1 : allowed;    /* not cut to `size`: who comes back takes one away */
 }
 
-/* What it has served unseen is not to count when it is seen. */
-static void see_at_rest(mpmx_worker *w)
+/* What it has served unseen is not to count when it is seen. Has it served? */
+static int see_at_rest(mpmx_worker *w)
 {
     unsigned serial = atomic_load_explicit(&w->serial, memory_order_relaxed);
 
+    if (serial == w->seen_serial)
+        return 0;
     if (!(serial & 1))
         w->seen_serial = serial;
+    return 1;
 }
 
 static int watch_all(mpmx_crew *crew, int64_t now, int *newly)
 {
     int i, serving = 0;
 
-    crew->suspects = crew->slow = 0;
     for (i = 0; i < crew->size; i++) {
         mpmx_worker *w = &crew->worker[i];
         int state = atomic_load_explicit(&w->state, memory_order_relaxed);
@@ -538,28 +543,40 @@ static int watch_all(mpmx_crew *crew, int64_t now, int *newly)
         else if (state == MPMX_W_RESTING)
             crew->slow++;
         else
-            see_at_rest(w);
+            crew->active += see_at_rest(w);
     }
+    crew->active += serving;
     return serving;
 }
 
-/* Is somebody serving who may rely on the ticks to go on? */
+/* Is somebody serving who may rely on the ticks to go on, or is nobody there for what comes although
+ * somebody could be? Who is blocked wants a tick when he comes back. */
 static int anybody_relies(mpmx_crew *crew)
 {
     int i;
 
-    if (crew->announced && !is_of_use(crew))
+    if (is_of_use(crew))
+        return 1;
+    if (crew->announced)
         return 0;
-    for (i = 0; i < crew->size; i++)
-        if (atomic_load(&crew->worker[i].serial) & 1)
+    for (i = 0; i < crew->size; i++) {
+        mpmx_worker *w = &crew->worker[i];
+
+        if ((atomic_load(&w->serial) & 1) && !atomic_load(&w->blocked))
             return 1;
+    }
     return 0;
 }
 
-/* Nobody blocks, or did lately, and who serves does so one after the other in no time. */
-static int is_brisk(mpmx_crew *crew)
+/* How long until the next tick. Each one wakes up a core that may be idle. */
+static int interval(mpmx_crew *crew)
 {
-    return !crew->slow && !crew->suspects && crew->spare_x16 == 0 && atomic_load(&crew->blocked) == 0;
+    if (crew->suspects)
+        return MPMX_TICK_SOON_US;
+    /* Somebody takes his time, or some have blocked lately. */
+    if (crew->slow || crew->spare_x16 > 0)
+        return MPMX_TICK_US;
+    return crew->idle_ticks < IDLE_TICKS ? MPMX_TICK_LATE_US : MPMX_TICK_IDLE_US;
 }
 
 int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
@@ -567,18 +584,18 @@ int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
     int serving = 0, newly = 0;
 
     crew->ticks++;
-    crew->interval_us = MPMX_TICK_US;
-    /* Looking costs more than it brings. */
+    crew->suspects = crew->slow = crew->active = 0;
+    /* Else looking costs more than it brings. */
     if (!crew->announced || is_of_use(crew))
         serving = watch_all(crew, now, &newly);
-    if (is_brisk(crew))
-        crew->interval_us = MPMX_TICK_LATE_US;
     atomic_store(&crew->allowed, allowed_now(crew, newly));
     release(crew, atomic_load(&crew->allowed));
     wake_for_work(crew);
     crew->idle_ticks = serving ? 0 : crew->idle_ticks + 1;
-    if (crew->idle_ticks < IDLE_TICKS || crew->spare_x16 > 0)
+    crew->interval_us = interval(crew);
+    if (crew->active || crew->idle_ticks < IDLE_TICKS || crew->spare_x16 > 0)
         return 1;
+    crew->interval_us = MPMX_TICK_US;    /* whoever calls wants the next one soon */
     atomic_store(&crew->tick_wanted, 0);
     if (!anybody_relies(crew))           /* who has just not kicked us */
         return 0;

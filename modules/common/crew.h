@@ -8,8 +8,8 @@
  * tick (one millisecond, only while somebody serves) looks for workers that are
  * serving a report and are asleep for the operating system, twice within a quarter
  * of a millisecond, and lets one more run for each; so it does for one that has been
- * computing for long.  While nobody blocks, and whoever serves does so in no time, it looks half
- * as often.
+ * computing for long.  While nobody newly blocks, and whoever serves does so in no time, it looks half
+ * as often, and with little load a quarter as often.
  *
  *   allowed = base (cores for this child) + blocked + spare
  *
@@ -58,6 +58,7 @@ struct mpmx_work {
 #define MPMX_TICK_US      1000   /* between two ticks                                 */
 #define MPMX_TICK_SOON_US  250   /* ... when somebody was found asleep, to be sure    */
 #define MPMX_TICK_LATE_US 2000   /* ... when nobody takes his time                    */
+#define MPMX_TICK_IDLE_US 4000   /* ... and some looks in a row saw nobody at work */
 #define MPMX_BATCH   32          /* reports taken from the poller in one call         */
 #define MPMX_SCRATCH 20480       /* bytes a worker can receive before it needs memory */
 #define MPMX_SPARE_POOLS 8
@@ -133,7 +134,8 @@ struct mpmx_crew {
     int spare_x16;                       /* housekeeper's                            */
     int suspects;                        /* asleep in this tick for the first time    */
     int slow;                            /* resting, or not a good many served since the last */
-    int idle_ticks;
+    int active;                          /* have served since the last tick, or serve */
+    int idle_ticks;                      /* in a row in which nobody was seen to serve */
     unsigned ticks;
     int interval_us;                     /* until the next tick                      */
     /* Changed by every worker around every wait: apart from what all only read. */

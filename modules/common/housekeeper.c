@@ -308,8 +308,8 @@ static int tick(mpmx_child *child, int64_t *last_us)
         return 0;
     }
     if (now - *last_us >= child->crew.interval_us * 7 / 8) {
-        *last_us = now;
         more = mpmx_crew_tick(&child->crew, now);
+        *last_us = mpmx_clock_us();      /* two looks at a thread are to be apart, however long this took */
     }
     now = mpmx_clock_coarse_ms();
     if (!more || now - child->published >= PUBLISH_MS)
@@ -317,8 +317,9 @@ static int tick(mpmx_child *child, int64_t *last_us)
     return more;
 }
 
-/* What to sleep: until `due` (coarse ms), the next timed callback, or the next tick. */
-static struct timespec span(mpmx_child *child, int64_t due, int ticking)
+/* What to sleep: until `due` (coarse ms), the next timed callback, or the next tick; the last one was at
+ * `tick_us`. */
+static struct timespec span(mpmx_child *child, int64_t due, int ticking, int64_t tick_us)
 {
     int64_t us = INT64_MAX, now_us = mpmx_clock_us(), first = atomic_load(&child->callbacks.first_us);
     struct timespec ts;
@@ -327,8 +328,8 @@ static struct timespec span(mpmx_child *child, int64_t due, int ticking)
         us = (due - mpmx_clock_coarse_ms()) * 1000 + 4000;   /* the coarse clock is late */
     if (first != MPMX_NEVER && first - now_us < us)
         us = first - now_us;
-    if (ticking && us > child->crew.interval_us)
-        us = child->crew.interval_us;
+    if (ticking && us > child->crew.interval_us - (now_us - tick_us))
+        us = child->crew.interval_us - (now_us - tick_us);
     if (us < 0)
         us = 0;
     if (us > INT64_C(3600000000))
@@ -433,7 +434,7 @@ void mpmx_housekeeper_run(mpmx_child *child, apr_pool_t *pruntime)
             reports = mpmx_poller_descriptor(child->poller);
         else
             reports = -1;
-        ts = span(child, due, ticking);
+        ts = span(child, due, ticking, last_us);
         if (child->acted >= MPMX_PHASE_DRAINING && ts.tv_sec >= 1)
             ts = (struct timespec){ 1, 0 };  /* forgotten suspended ones are a matter of time */
         sleep_well(child, &ts, &mask, reports);

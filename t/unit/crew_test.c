@@ -162,6 +162,52 @@ static void test_late_ticks(void)
     end();
 }
 
+static int ticks_stop(void)
+{
+    int i;
+
+    for (i = 0; i < 1000 && tick(); i++)
+        bed_pause(1000);
+    return i < 1000 && !atomic_load(&child.crew.tick_wanted);
+}
+
+static void test_few_ticks(void)
+{
+    mpmx_crew *crew = &child.crew;
+    int i, n = 0, slow = 0, stopped = 0, kicked;
+
+    start(SIZE, 1, 0);
+    settle_to_one();
+    for (i = 0; i < 20; i++) {
+        report((uint64_t)(FAST | n++));
+        slow += !happens(&served_all, n) || !all_idle();
+        stopped += !tick();
+    }
+    ok(!slow && !stopped, "while some are served between two ticks, these go on");
+    is_num(crew->interval_us, MPMX_TICK_IDLE_US, "but are few if they see nobody at work");
+    ok(!tick() && !crew->tick_wanted, "and stop when nobody has served");
+
+    kicked = kicks;
+    report((uint64_t)(HOLD | n++));
+    ok(happens(&holding, 1) && happens(&kicks, kicked + 1), "one blocks: the housekeeper was called");
+    ok(await(&crew->blocked, 1), "and finds out");
+    ok(ticks_stop() && holding == 1, "then the ticks stop, although it still blocks");
+    for (i = 0; i < 20; i++) {
+        report((uint64_t)(FAST | n++));
+        slow += !happens(&served_all, n - 1);
+    }
+    ok(!slow, "others are served without a tick");
+    ok(ticks_stop(), "and they stop again");
+    kicked = kicks;
+    report((uint64_t)(HOLD | n++));
+    ok(happens(&holding, 2) && happens(&kicks, kicked + 1), "another one blocks: the housekeeper was called");
+    report((uint64_t)(FAST | n++));
+    ok(await(&served_all, n - 2) && await(&crew->blocked, 2), "beside them, another worker serves");
+    atomic_store(&let_go, 1);
+    ok(happens(&served_all, n) && happens(&crew->blocked, 0), "they come back");
+    end();
+}
+
 /* --- stresses -------------------------------------------------------------------------------- */
 
 #define REPORTS 20000
@@ -250,6 +296,7 @@ int main(void)
     test_take_over();
     test_computing();
     test_late_ticks();
+    test_few_ticks();
     test_stress(1, 0);
     test_stress(3, 0);
     test_stress(2, 1);
