@@ -33,7 +33,6 @@
 #include "mpm_common.h"
 
 #define PUBLISH_MS         50
-#define SUSPENDED_MS      100    /* how often unfinished SUSPENDED ones are looked at  */
 #define STOP_GRACE_MS    2000    /* what a handler gets to notice that its socket is shut */
 #define ORPHAN_GRACE_MS  2000    /* to finish requests after the parent's death         */
 #define ENDING_MS         200    /* between two looks for idle ones at a graceful stop */
@@ -286,7 +285,7 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime)
     mpmx_handover_go_on(child, now, &until);
     if (child->suspended) {
         mpmx_suspend_look(child);
-        until = until < now + SUSPENDED_MS ? until : now + SUSPENDED_MS;
+        until = until < now + MPMX_SUSPENDED_MS ? until : now + MPMX_SUSPENDED_MS;
     }
     mpmx_drain_report(child, now, &until);
     mpmx_threads_go_on(child, pruntime, now, &until);

@@ -45,6 +45,7 @@ void mpmx_suspend(mpmx_worker *w, mpmx_conn *conn)
         conn->susp_next->susp_prev = &conn->susp_next;
     child->suspended = conn;
     pthread_mutex_unlock(&child->susp_lock);
+    mpmx_child_awake_at(child, mpmx_clock_coarse_ms() + MPMX_SUSPENDED_MS);
 }
 
 int mpmx_suspend_drop(mpmx_child *child, mpmx_conn *conn)

@@ -17,7 +17,10 @@
 
 #include "child.h"
 
-/* The owner puts a connection on the list; it is the module's from now on. Workers. */
+#define MPMX_SUSPENDED_MS 100    /* how often those that are not finished are looked at */
+
+/* The owner puts a connection on the list; it is the module's from now on. The housekeeper
+ * is asked to look. Workers. */
 void mpmx_suspend(mpmx_worker *w, mpmx_conn *conn);
 
 /* Takes a connection off the list, because its pool is being destroyed by the module; if
