@@ -35,8 +35,8 @@ UNIT_TESTS += $(unit_httpd_tests)
 UNIT_SRC_accept_judge_test = t/unit/accept_judge_test.c modules/common/accept_error.c
 UNIT_SRC_timers_test = t/unit/timers_test.c modules/common/timers.c
 UNIT_SRC_timers_threads_test = t/unit/timers_threads_test.c modules/common/timers.c
-UNIT_SRC_crew_test = t/unit/crew_test.c modules/common/crew.c modules/common/unix/schedule.c
-UNIT_SRC_crew_rest_test = t/unit/crew_rest_test.c modules/common/crew.c modules/common/unix/schedule.c modules/common/recall.c
+UNIT_SRC_crew_test = t/unit/crew_test.c modules/common/crew.c modules/common/tick.c modules/common/unix/schedule.c
+UNIT_SRC_crew_rest_test = t/unit/crew_rest_test.c modules/common/crew.c modules/common/tick.c modules/common/unix/schedule.c modules/common/recall.c
 UNIT_SRC_recall_test = t/unit/recall_test.c modules/common/recall.c
 UNIT_SRC_reload_test = t/unit/reload_test.c modules/common/unix/reload.c
 UNIT_SRC_held_test = t/unit/held_test.c modules/common/held.c
@@ -44,7 +44,7 @@ UNIT_SRC_handover_record_test = t/unit/handover_record_test.c modules/common/han
 UNIT_SRC_recall_watch_test = t/unit/recall_watch_test.c modules/common/recall.c
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_poller_$(p)_test = t/unit/poller_test.c $(unit_unix)/poller_$(p).c))
 $(foreach p,$(unit_pollers),$(eval UNIT_SRC_conn_claim_$(p)_test = t/unit/conn_claim_test.c \
-    $(addprefix modules/common/,conn.c head.c expiry.c crew.c timers.c gate.c) \
+    $(addprefix modules/common/,conn.c head.c expiry.c crew.c tick.c timers.c gate.c) \
     $(addprefix $(unit_unix)/,ack.c clock.c schedule.c threadstate.c poller_$(p).c)))
 
 # Not those with poller_epoll: the sanitizer does not know that epoll_ctl(EPOLL_CTL_MOD) comes
