@@ -143,12 +143,17 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
 
 /* On a busy machine it may take a while until who was called runs at all, and then it has a
  * connection to end and to come to the poller. What waits is still there meanwhile, and no reason
- * to call a second one. The end of what it served is one step of its serial, its next report another. */
+ * to call a second one. The end of what it served is one step of its serial, its next report another: then
+ * it has begun to take what waits, and gets one more look's time for it. */
 static int is_on_its_way(mpmx_child *child, int64_t now)
 {
     mpmx_worker *w = atomic_load(&child->called);
 
-    return w && atomic_load(&w->serial) - child->called_serial < 2 && now - child->called_at < WAY_MS;
+    if (!w || now - child->called_at >= WAY_MS)
+        return 0;
+    if (atomic_load(&w->serial) - child->called_serial >= 2)
+        atomic_store(&child->called, NULL);
+    return 1;
 }
 
 static void call_back(mpmx_child *child, mpmx_worker *w, int64_t since, int64_t now)

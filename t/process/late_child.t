@@ -7,9 +7,11 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
+use MPMX::Faults;
 
 plan skip_all => 'httpd says nothing' if MPMX::Server->is_stock;
 
+MPMX::Server->need_modules('status');
 my $patience = 30;
 my $late = qr/child process (\d+) of generation \d+ has been started \d+ s ago and does not serve yet/;
 
@@ -17,6 +19,7 @@ sub new_server {
     my (%sizing) = @_;
     my $srv = MPMX::Server->new(
         handlers  => 1,
+        modules   => ['status'],
         c_modules => [qw(mod_mpmxt_proc_exit mod_mpmxt_proc_hooks)],
         conf      => 'MpmxtStartHang @DIR@/marks/hang',
         sizing    => { ThreadsPerChild => 4, %sizing },
@@ -48,7 +51,8 @@ SKIP: {
     skip 'there is one child', 9 if MPMX::Server::single();
     my $srv = new_server(StartServers => 2, ServerLimit => 4, MaxRequestWorkers => 16, MinSpareThreads => 6,
                          MaxSpareThreads => 16);
-    ok($srv->wait_for(sub { $srv->children == 2 }, $patience), 'two children');
+    ok($srv->wait_for(sub { my ($busy, $idle) = MPMX::Faults::workers($srv); $busy + $idle == 8 }, $patience),
+        'two children serve, with four threads in each');
     $srv->write('marks/hang', '');
     my ($victim, $other) = $srv->children;
     kill 'KILL', $victim;

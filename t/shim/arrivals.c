@@ -1,6 +1,7 @@
 /* A preload library that tells how many connections a thread has accepted at most without receiving
- * anything meanwhile: the number is in a file (environment: MPMX_ARRIVALS), of four bytes, mapped once
- * and inherited over fork.
+ * anything meanwhile: the number is in a file (environment: MPMX_ARRIVALS), mapped once and inherited
+ * over fork. After it comes the number of the count, of four bytes, too: who sees another one than at his
+ * last accept begins again with none, for what he let in before that, others may have served.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,10 +15,12 @@
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-static _Atomic uint32_t *most;
-static __thread uint32_t in_a_row;
+static struct {
+    _Atomic uint32_t most, count;
+} *told;
+static __thread uint32_t in_a_row, count;
 
-__attribute__((constructor)) static void map_most(void)
+__attribute__((constructor)) static void map_it(void)
 {
     const char *name = getenv("MPMX_ARRIVALS");
     int fd = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
@@ -25,20 +28,23 @@ __attribute__((constructor)) static void map_most(void)
 
     if (fd < 0)
         return;
-    shared = mmap(NULL, sizeof *most, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    shared = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (shared != MAP_FAILED)
-        most = shared;
+        told = shared;
 }
 
 static int arrived(int fd)
 {
-    uint32_t before = most ? atomic_load(most) : 0;
+    uint32_t before, now;
 
-    if (fd < 0 || !most)
+    if (fd < 0 || !told)
         return fd;
-    in_a_row++;
-    while (before < in_a_row && !atomic_compare_exchange_weak(most, &before, in_a_row))
+    now = atomic_load(&told->count);
+    in_a_row = now == count ? in_a_row + 1 : 1;
+    count = now;
+    before = atomic_load(&told->most);
+    while (before < in_a_row && !atomic_compare_exchange_weak(&told->most, &before, in_a_row))
         ;
     return fd;
 }
