@@ -8,7 +8,7 @@
  *
  *     /mpmxt/sleep?MS     "begun" at once, "done" after MS milliseconds
  *     /mpmxt/quiet?MS     answers after MS milliseconds, nothing before
- *     /mpmxt/hold?NAME    "held" at once, "done" when MpmxtMarks/NAME is gone (60 s at most)
+ *     /mpmxt/hold?NAME    "held" at once, "done" when MpmxtMarks/NAME is gone (5 minutes at most)
  *     /mpmxt/wait?NAME    the same, but says nothing before; MpmxtMarks/NAME.here tells that it waits
  *     /mpmxt/id?MS        after MS: connection id, pid, thread, UNIQUE_ID, and from when to
  *                         when that was (microseconds of the system's monotonic clock)
@@ -78,7 +78,7 @@ static int do_quiet(request_rec *r, const char *arg)
 
 static void wait_until_gone(request_rec *r, const char *mark)
 {
-    apr_time_t until = apr_time_now() + apr_time_from_sec(60);
+    apr_time_t until = apr_time_now() + apr_time_from_sec(300);
     apr_finfo_t there;
 
     while (apr_stat(&there, mark, APR_FINFO_TYPE, r->pool) == APR_SUCCESS

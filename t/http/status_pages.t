@@ -7,7 +7,10 @@ my %name = (event => 'event', worker => 'worker', winnt => 'WinNT');
 my $mpm = $ENV{MPMX_MPM} || 'event';
 my $threads = threads();
 
-my $before = status();
+# Workers of children that are only just there are neither busy nor idle.
+my $before;
+my $workers = sub { $before = status(); $before->{BusyWorkers} + $before->{IdleWorkers} + ($before->{GracefulWorkers} || 0) };
+wait_until { $workers->() == $threads } 10;
 is($before->{ServerMPM}, $name{$mpm}, 'the name of the MPM');
 is($before->{BusyWorkers} + $before->{IdleWorkers} + ($before->{GracefulWorkers} || 0), $threads,
    'busy and idle workers add up');

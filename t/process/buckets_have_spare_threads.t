@@ -41,12 +41,12 @@ sub sockets {
         split /\n/, MPMX::Server::Proc::slurp('/proc/net/tcp') };
 }
 
-# The one that a child has open, or undef.
+# The one that a child has open, or undef; all are, before it has run.
 sub socket_of {
     my ($pid) = @_;
     my $known = sockets();
-    my ($inode) = grep { $known->{$_} } map { (readlink($_) || '') =~ /\Asocket:\[(\d+)\]/ ? $1 : () } glob "/proc/$pid/fd/*";
-    return $inode;
+    my %open = map { $_ => 1 } grep { $known->{$_} } map { (readlink($_) || '') =~ /\Asocket:\[(\d+)\]/ ? $1 : () } glob "/proc/$pid/fd/*";
+    return keys %open == 1 ? (keys %open)[0] : undef;
 }
 
 for my $limit (0, 2 * $cores) {

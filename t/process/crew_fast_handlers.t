@@ -43,7 +43,7 @@ is(scalar(grep { $_->request('/index.html')->{status} == 200 } @c), $many, "$man
 my ($rounds, $served) = (20, 0);
 my $before = MPMX::Server::Proc::thread_usage($child);
 for (1 .. $rounds) {
-    kill 'STOP', $child;
+    MPMX::Server::Proc::freeze($child);
     $_->send_request('/index.html') for @c;
     kill 'CONT', $child;
     $served += grep { $_->response->{status} == 200 } @c;

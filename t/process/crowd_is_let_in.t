@@ -12,7 +12,7 @@ use MPMX::Server;
 plan(skip_all => "httpd's own MPMs do not promise it") if MPMX::Server::is_stock();
 MPMX::Server->only_for(['event', 'winnt'], 'a thread for each client that is let in');
 plan(skip_all => 'the system does not tell who waits') unless $^O eq 'linux' && -r '/proc/net/tcp';
-my ($clients, $threads) = (240, 8);
+my ($clients, $threads) = (240, 16);
 plan(skip_all => 'net.core.somaxconn is too small')
     if (MPMX::Server::Proc::slurp('/proc/sys/net/core/somaxconn') || $clients) < $clients;
 
@@ -48,7 +48,7 @@ sub waiting { return MPMX::Server::Proc::slurp('/proc/net/tcp') =~ /$listening/m
 sub let_in {
     my ($path) = @_;
     my ($child) = $srv->children;
-    kill 'STOP', $child;
+    MPMX::Server::Proc::freeze($child);
     my @c = map { $srv->connect(timeout => 60) } 1 .. $clients;
     $_->send_request($path, close => 1) for @c;
     ok($srv->wait_for(sub { waiting() == $clients }, 10), "$clients clients come while nobody accepts") or diag(waiting());

@@ -61,7 +61,8 @@ for my $row (@table) {
         for my $plan ((map { my $first = $_; [map { $first + 5 * $_ } 0 .. 9] } 0 .. 4), [0 .. 19]) {
             $faults->arm($call, @$plan);
             my $until = time + 10 * MPMX::Server::slowness();
-            while ($faults->seen($call) <= $plan->[-1] && time < $until) { $bad += !$request->() }
+            my $due = $faults->failed($call) + @$plan;
+            while ($faults->failed($call) < $due && time < $until) { $bad += !$request->() }
             $faults->disarm;
         }
         undef $keep;

@@ -48,7 +48,7 @@ my @held = $srv->hold(2, 'long');
 is(scalar @held, 2, 'two are being served');
 # Nothing is taken while the children are stopped, so all of this comes at the same moment.
 my @children = $srv->children;
-kill 'STOP', @children;
+MPMX::Server::Proc::freeze(@children);
 $_->send_request('/index.html') for @asleep, @awake, @new;
 for my $c (@row) { $c->send_request('/index.html') for 1 .. 3 }
 $srv->signal('WINCH');

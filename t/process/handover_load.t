@@ -84,7 +84,7 @@ is($whole, $many, "$many connections with a request each");
 
 # All idle. Again if one child had them all, because another took more than a second to start.
 my %old;
-for my $round (1 .. 3) {
+for my $round (1 .. 8) {
     ok($srv->renewed_by('USR1', 30), 'a restart: all of them travel');
     %old = map { $_ => 1 } $srv->children;
     syswrite $_, $request for @fh;

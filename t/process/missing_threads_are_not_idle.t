@@ -49,6 +49,7 @@ SKIP: {
     ok($srv->wait_for(sub { $srv->children == 2 }, 5), 'so that there is to be another child');
     is(with_thread(), $first, 'which cannot have threads, either');
 }
+$srv->wait_logged(qr/worker threads more could not be started/, 5);
 cmp_ok($srv->logged(qr/worker threads more could not be started/), '==', 1, 'said once');
 
 $faults->disarm;

@@ -349,6 +349,8 @@ static int supervise(mpmx_retained *all)
         now = mpmx_clock_coarse_ms();
         if (now >= next_second) {
             next_second = now + SECOND_MS;
+            /* Else who has just been lost is missed twice, and two are started for one. */
+            mpmx_generation_refill(all);
             mpmx_generation_maintain(all);
             mpmx_handover_remind(all);
             if (seconds % REASSURE_SECONDS == 0)

@@ -121,9 +121,8 @@ sub queue_while {
 sub freeze {
     my ($self) = @_;
     my $pid = $self->{old};
-    kill 'STOP', $pid;
     push @{ $self->{frozen} }, $pid;
-    MPMX::Server::wait_for(sub { (MPMX::Server::Proc::stat_of($pid))[0] =~ /T/ }, 5) or die "$pid does not stop\n";
+    MPMX::Server::Proc::freeze($pid);
     return;
 }
 

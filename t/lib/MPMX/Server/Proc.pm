@@ -16,6 +16,16 @@ sub slurp {
     return $text;
 }
 
+# Stops processes by SIGSTOP and waits until they stand still: threads go on until one has taken the signal.
+sub freeze {
+    my (@pids) = @_;
+    kill 'STOP', @pids;
+    for my $pid (@pids) {
+        MPMX::Server::wait_for(sub { ((stat_of($pid))[0] || 'gone') =~ /T|gone/ }, 5) or die "$pid does not stop\n";
+    }
+    return;
+}
+
 # (state, ppid, pgrp, session, utime + stime in seconds, start time) or ().
 sub stat_of {
     my ($pid, $tid) = @_;
