@@ -97,6 +97,7 @@ typedef struct mpmx_child {
     int64_t reports_since;       /* coarse ms; reports have waited then, or 0         */
     mpmx_worker *_Atomic called; /* who was called back last, see recall.c            */
     unsigned called_serial;      /* what it served then                               */
+    unsigned called_accepted;    /* `accepted` at that moment                         */
     int64_t called_at;           /* coarse ms                                         */
     mpmx_phase acted;            /* phase whose consequences have been drawn          */
     int64_t published;           /* coarse ms                                         */

@@ -248,12 +248,24 @@ static void publish(mpmx_child *child, int64_t now)
     set_base(child);
 }
 
+/* What has been said to it while it started: who is told to go before he has come accepts nobody. */
+static void hear_what_waits(mpmx_child *child)
+{
+    struct pollfd pfd = { child->control, POLLIN, 0 };
+
+    while (child->control >= 0 && poll(&pfd, 1, 0) > 0)
+        listen_to_parent(child);
+}
+
 /* Accepts, and says so, as soon as there are threads to serve and the sockets are listened to: upon
  * that word, older children leave. */
 static void get_ready(mpmx_child *child)
 {
     if (child->said_ready || child->acted > MPMX_PHASE_RUNNING || !atomic_load(&child->crew.alive))
         return;
+    hear_what_waits(child);
+    if (mpmx_child_phase(child) > MPMX_PHASE_RUNNING)
+        return;                          /* the bell has been rung for it */
     mpmx_listeners_go_on(child, MPMX_PAUSE_START);
     if (atomic_load(&child->paused) & MPMX_PAUSE_SHED)
         return;

@@ -143,15 +143,19 @@ int mpmx_recall_watch(mpmx_child *child, int64_t now, int64_t *until)
 
 /* On a busy machine it may take a while until who was called runs at all, and then it has a
  * connection to end and to come to the poller. What waits is still there meanwhile, and no reason
- * to call a second one. The end of what it served is one step of its serial, its next report another: then
- * it has begun to take what waits, and gets one more look's time for it. */
+ * to call a second one. Its serial makes a step when it rests no more, one at the end of what it served, and
+ * one at its next report; from there it is a moment to the accept. If that is no new connection, what waits
+ * has to wait for another one. */
 static int is_on_its_way(mpmx_child *child, int64_t now)
 {
     mpmx_worker *w = atomic_load(&child->called);
+    int64_t ago = now - child->called_at;
+    unsigned steps;
 
-    if (!w || now - child->called_at >= WAY_MS)
+    if (!w || ago >= WAY_MS)
         return 0;
-    if (atomic_load(&w->serial) - child->called_serial >= 2)
+    steps = atomic_load(&w->serial) - child->called_serial;
+    if (steps >= 4 || (steps == 3 && (ago >= BUSY_MS || atomic_load(&child->accepted) != child->called_accepted)))
         atomic_store(&child->called, NULL);
     return 1;
 }
@@ -161,6 +165,7 @@ static void call_back(mpmx_child *child, mpmx_worker *w, int64_t since, int64_t 
     apr_os_thread_t *thread;
 
     child->called_serial = atomic_load(&w->serial);
+    child->called_accepted = atomic_load(&child->accepted);
     child->called_at = now;
     atomic_store(&child->called, w);
     if (!atomic_compare_exchange_strong(&w->idle, &since, CALLED))

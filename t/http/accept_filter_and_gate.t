@@ -17,7 +17,9 @@ for my $filter ('none', 'connect', '') {
     my @held = map { MPMX::Client->new(port => $server->port, timeout => seconds(10)) } 1 .. 5;
     $_->send("GET /index.html HTTP/1.1\r\nHost: loc") for @held;
     my $busy = sub { ($server->status->{BusyWorkers} || 0) - 1 };
-    my $all_busy = wait_until { $busy->() >= 5 } $filter ? 10 : 0;
+    # Not who has just answered the look before.
+    my $n = 0;
+    my $all_busy = wait_until { $n = $busy->() >= 5 ? $n + 1 : 0; $n >= 3 } $filter ? 10 : 0;
     if ($filter) {
         ok($all_busy, "AcceptFilter http $filter: a thread for each connection");
     }

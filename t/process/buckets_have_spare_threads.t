@@ -34,19 +34,10 @@ my $srv = server(4 * $cores);
 my ($rc) = $srv->httpd('-t');
 plan(skip_all => 'this httpd has no ListenCoresBucketsRatio') if $rc;
 
-# The listening sockets of our port, by inode.
-sub sockets {
-    my $port = sprintf ':%04X', $srv->port;
-    return { map { my @f = split; $f[1] =~ /\Q$port\E\z/ && $f[3] eq '0A' ? ($f[9] => 1) : () }
-        split /\n/, MPMX::Server::Proc::slurp('/proc/net/tcp') };
-}
-
-# The one that a child has open, or undef; all are, before it has run.
+# The listening socket that a child has open, or undef; all are, before it has run.
 sub socket_of {
-    my ($pid) = @_;
-    my $known = sockets();
-    my %open = map { $_ => 1 } grep { $known->{$_} } map { (readlink($_) || '') =~ /\Asocket:\[(\d+)\]/ ? $1 : () } glob "/proc/$pid/fd/*";
-    return keys %open == 1 ? (keys %open)[0] : undef;
+    my @open = MPMX::Server::Proc::listening($_[0], $srv->port);
+    return @open == 1 ? $open[0] : undef;
 }
 
 for my $limit (0, 2 * $cores) {

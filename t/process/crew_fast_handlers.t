@@ -79,6 +79,7 @@ ok(ab(1000), 'warmed up');
 # puts the other to sleep, whatever the server does: a bad round counts only if nobody else was there.
 my ($per_request, $workers, $alone) = (99, 99, 0);
 my $few = MPMX::Server::Proc::cores() + 4;
+my $end = Time::HiRes::time() + 60;
 for (1 .. 20) {
     my $n = 20_000;
     my ($began, $all, $own) = (Time::HiRes::time(), system_cpu(), own_cpu());
@@ -95,6 +96,7 @@ for (1 .. 20) {
          $per_request, $workers, $cpu, $others, $took);
     $alone++ if $others < 0.1 * $took;
     last if $per_request < 1 && $workers <= $few || $alone >= 5;
+    last if Time::HiRes::time() > $end;
     sleep 1;
 }
 SKIP: {

@@ -30,6 +30,7 @@ sub restart {
     my $from = time;
     $srv->signal('USR1');
     ok($srv->wait_for(sub { $srv->get('/mpmxt/id?0')->{body} =~ / pid=(\d+) / && !$old{$1} }, 15), 'a new generation serves');
+    ok($srv->accept_no_more(keys %old), 'and it alone');
     return $from;
 }
 
@@ -95,7 +96,7 @@ SKIP: {
     my ($line) = grep { /client 127\.0\.0\.1:$reads / } split /\n/, $srv->error_log or skip 'the reader was not among those named', 1;
     like($line, qr{"GET /large\.bin HTTP/1\.1": $doing}, 'one that does not read is named with its request');
 }
-ok(!$srv->logged('and still did not exit'), 'nobody had to be killed');
+ok(!$srv->logged('still did not exit, sending a SIGKILL'), 'nobody had to be killed');
 is($srv->get('/index.html')->{status}, 200, 'serving');
 unlink $srv->path("marks/$_") for qw(first held);
 

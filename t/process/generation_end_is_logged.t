@@ -31,6 +31,7 @@ sub restart {
     my %old = map { $_ => 1 } $srv->children;
     $srv->signal($sig);
     ok($srv->wait_for(sub { $srv->get('/mpmxt/id?0')->{body} =~ / pid=(\d+) / && !$old{$1} }, 15), "$sig: a new generation serves");
+    ok($srv->accept_no_more(keys %old), 'and it alone');
     return;
 }
 

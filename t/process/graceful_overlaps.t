@@ -88,9 +88,11 @@ for my $i (1 .. 5) {
     push @downloads, [$c, $c->response_head];
     last if $i == 5;
     $srv->signal($i % 2 ? $sig : 'USR1');
-    my $next = $srv->wait_for(sub { my $p = answering_pid(); $p != $pid ? $p : 0 }, 10);
     push @pids, $pid;
+    my %known = map { $_ => 1 } @pids;
+    my $next = $srv->wait_for(sub { my $p = answering_pid(); $p && !$known{$p} ? $p : 0 }, 10);
     isnt($next, '', "restart $i: a new child answers while " . @downloads . ' downloads run');
+    ok($srv->accept_no_more(@pids), 'and it alone');
     $pid = $next;
 }
 cmp_ok(scalar $srv->children, '>=', 4, 'those before are still at it') or diag(join ' ', $srv->children);

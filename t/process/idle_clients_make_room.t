@@ -47,12 +47,12 @@ sub open_ones { return scalar grep { $_->still_open } @_ }
 my $srv = server(1);
 
 # Nobody waits.
-my @old = map { sleep 0.2 if $_ > 1; served($srv) } 1 .. 4;
+my @old = map { sleep 0.9 if $_ > 1; served($srv) } 1 .. 4;
 is(scalar @old, 4, 'four clients keep four threads');
 sleep 2;
 is(open_ones(@old), 4, 'while nobody waits they are left alone');
 
-# Somebody waits, one after the other.
+# Somebody waits, one after the other: with a pause, so that it is clear who has been idle the longest.
 my (@new, $t0);
 for my $i (1 .. 4) {
     $t0 = time;
@@ -61,6 +61,7 @@ for my $i (1 .. 4) {
     cmp_ok(time - $t0, '<', $soon, 'soon');
     ok((shift @old)->closed_within($soon), 'the one that was idle the longest is closed, not reset');
     is(open_ones(@old, @new), 4, 'and no other');
+    sleep 0.22 if $i < 4;
 }
 
 # Those four have not had their second yet.
@@ -128,7 +129,8 @@ $srv->finish;
 
 # Two children; all threads of one of them are kept by idle clients.
 $srv = server(2);
-my (%of, $full);
+my (%of, $full, %there);
+ok($srv->wait_for(sub { $there{$1} = 1 if $srv->get('/mpmxt/id?0')->{body} =~ /pid=(\d+)/; keys %there == 2 }, 15), 'two children serve');
 while (!$full) {
     my $c = $srv->connect;
     my ($pid) = $c->request('/mpmxt/id?0')->{body} =~ /pid=(\d+)/ or last;

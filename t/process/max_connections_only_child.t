@@ -51,13 +51,16 @@ cmp_ok($s->{ok}, '>', $limit, 'enough connections to tell');
 cmp_ok($most, '<=', 4, 'no crowd of children') or diag($most);
 unlink $srv->path('marks/slow');
 
+# Those before the last one do not take part in what follows.
+ok($srv->wait_for(sub { my %is = map { $_ => 1 } $srv->children; !grep { $is{$_} } @pids[0 .. $#pids - 1] }, 20), 'those that were worn are gone');
+
 # A child that is worn out leaves although nobody comes any more; its replacement stays.
 $srv->get('/index.html') for 1 .. 2 * $limit + 10;
 # Alone at one look may be who is about to be replaced; who stays is alone at two.
 my $last = 0;
 my $stays = $srv->wait_for(sub {
     my @now = $srv->children;
-    my $same = @now == 1 && $now[0] == $last;
+    my $same = @now == 1 && $now[0] == $last && !$answers{$last};
     $last = @now == 1 ? $now[0] : 0;
     sleep 0.3 unless $same;
     return $same;

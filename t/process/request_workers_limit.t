@@ -8,12 +8,17 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Server;
 
-my $srv = MPMX::Server->new(
-    handlers => 1,
-    sizing   => { StartServers => 1, ServerLimit => 4, ThreadsPerChild => 4, MaxRequestWorkers => 8,
-                  MinSpareThreads => 4, MaxSpareThreads => 8 },
-);
-$srv->start;
+sub new_server {
+    my $new = MPMX::Server->new(
+        handlers => 1,
+        sizing   => { StartServers => 1, ServerLimit => 4, ThreadsPerChild => 4, MaxRequestWorkers => 8,
+                      MinSpareThreads => 4, MaxSpareThreads => 8 },
+    );
+    $new->start;
+    return $new;
+}
+
+my $srv = new_server();
 
 my @held = $srv->hold(8, 'full');
 is(scalar @held, 8, 'as many requests as allowed are being handled');
@@ -41,4 +46,18 @@ my $served = grep { my $r = $_->response(10); $r->{status} == 200 } @more;
 is($served, 3, 'and so were those that had to wait');
 
 $srv->finish;
+
+# Who has come near the limit before, and was told, is told when it is reached.
+SKIP: {
+    skip "httpd's own says it otherwise", 4 if MPMX::Server::is_stock();
+    skip 'nobody is spare where there is one child', 4 if MPMX::Server::single();
+    $srv = new_server();
+    @held = $srv->hold(5, 'some');
+    ok($srv->wait_logged('server is within MinSpareThreads of MaxRequestWorkers', 8), 'nearly all are busy, which is told');
+    push @held, $srv->hold(3, 'rest');
+    ok($srv->wait_logged($full, 8), 'then all are, which is told, too');
+    unlink $srv->path('marks/rest');
+    is($srv->release('some', @held), 8, 'they were answered');
+    $srv->finish;
+}
 done_testing;

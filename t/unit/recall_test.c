@@ -65,6 +65,7 @@ static struct {
 } job[WORKERS];
 
 static _Atomic int lazy;                 /* nobody gets through with its job */
+static _Atomic int preempted;            /* nobody gets on just before its accept */
 
 static int64_t real_ms(void)
 {
@@ -119,7 +120,11 @@ static void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
         do_job(w, i, todo);
         while (atomic_load(&lazy))
             pause_us(200);
-        atomic_fetch_add(&w->serial, 2); /* through with it */
+        /* It rests no more, is through with it, has its next report, and accepts what waited. */
+        atomic_fetch_add(&w->serial, 3);
+        while (atomic_load(&preempted))
+            pause_us(200);
+        atomic_fetch_add(&child.accepted, 1);
         atomic_store(&job[i].todo, NOTHING);
     }
     return NULL;
@@ -386,6 +391,30 @@ static void test_on_its_way(void)
     ok(result_of(0) == APR_TIMEUP && result_of(1) == APR_TIMEUP, "both come back");
 }
 
+/* The same, but it is not run just before its accept. */
+static void test_about_to_accept(void)
+{
+    unsigned serial;
+    int first;
+
+    forget();
+    begin(0, WAIT, 60000);
+    begin(1, WAIT, 60000);
+    is_waiting(0);
+    is_waiting(1);
+    clock_ms += 30000;
+    atomic_store(&preempted, 1);
+    serial = atomic_load(&child.crew.worker[0].serial) + atomic_load(&child.crew.worker[1].serial);
+    first = reports_wait(SOON_MS);
+    while (atomic_load(&child.crew.worker[0].serial) + atomic_load(&child.crew.worker[1].serial) == serial)
+        pause_us(200);
+    is_num(reports_wait(80), -1, "nobody else is called when one is about to accept");
+    atomic_store(&preempted, 0);
+    is_num(result_of(first), APR_TIMEUP, "which it does");
+    is_num(reports_wait(SOON_MS), !first, "then the next one is, if requests still wait");
+    is_num(result_of(!first), APR_TIMEUP, "and comes back");
+}
+
 static void test_seldom(void)
 {
     int i;
@@ -586,6 +615,7 @@ int main(void)
         test_order();
         test_many();
         test_on_its_way();
+        test_about_to_accept();
         test_seldom();
         test_others();
         test_late_signal();

@@ -267,9 +267,11 @@ static void report_limit(mpmx_retained *all, int idle)
 {
     const char *directive = mpmx_this_policy.single ? "ThreadsPerChild" : "MaxRequestWorkers";
 
-    if (all->reported_limit)
+    int what = idle == 0 ? 2 : 1;        /* that it is full is said also after "nearly" */
+
+    if (all->reported_limit >= what)
         return;
-    all->reported_limit = 1;
+    all->reported_limit = what;
     if (idle == 0)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, mpmx.main, MPMX_AH(FULL,
                      "server reached %s setting, consider raising the %s setting"),

@@ -59,7 +59,7 @@ typedef struct mpmx_retained {
     int64_t next_spawn;          /* not before (coarse ms)                           */
     int spawn_pause;             /* ms; fork and the like have failed, the last time */
     _Atomic int64_t spawn_logged;        /* coarse ms                                */
-    int reported_limit;          /* "reached MaxRequestWorkers" was logged           */
+    int reported_limit;          /* logged: 1 "within MinSpareThreads of it", 2 "reached" */
     int carry;                   /* children the next generation should start with   */
     ap_generation_t begun;       /* the last one whose configuration was read        */
     ap_generation_t *over;       /* whose last process has ended meanwhile (malloc)  */

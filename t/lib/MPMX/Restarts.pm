@@ -65,6 +65,8 @@ sub _modules {
 sub _conf {
     my ($self) = @_;
     my $text = "KeepAliveTimeout 60\nTimeout 60\n";
+    # A head may have to wait for all that the other clients do.
+    $text .= "RequestHeadTimeout 120\n" unless MPMX::Server::is_stock();
     $text .= "ProxyPass /ws/ ws://127.0.0.1:$self->{port}{ws}/ws/\n" if $self->{has}{wstunnel};
     return $text if !$self->{has}{tls};
     my $h2 = $self->{has}{http2} ? 'Protocols h2 http/1.1' : '';

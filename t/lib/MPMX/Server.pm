@@ -356,6 +356,13 @@ sub renewed_by {
     }, $secs || 15);
 }
 
+# Waits until none of these processes accepts on the server's first port: an old child may, until it has heard
+# of the new one that has said it is there.
+sub accept_no_more {
+    my ($self, @pids) = @_;
+    return $self->wait_for(sub { !grep { MPMX::Server::Proc::listening($_, $self->port) } @pids }, 10);
+}
+
 # Direct children that are no httpd: piped loggers and the like.
 sub helpers {
     my ($self) = @_;

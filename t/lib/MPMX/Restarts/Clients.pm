@@ -77,6 +77,7 @@ sub look {
     my ($self, $expected) = @_;
     $self->{leaves_it} = $expected =~ /told$/;
     $self->{wait_end} = $expected =~ /^(?:closed|cut)/ ? $self->{secs} : 0;
+    $self->{closes} = $expected eq 'finished, closed';
     return $kind{ $self->{name} }[1]->($self);
 }
 
@@ -106,9 +107,11 @@ sub _tls_said {
 # After an answer: is the connection kept, and was the client told if not?
 sub _after {
     my ($self, $r) = @_;
-    return $self->look_idle if !$r->{closing};
+    # Where the head had promised more: a request that is there before the end of the answer would be served.
+    return $self->look_idle if !$r->{closing} && !$self->{closes};
     my $end = _end($self, $self->{secs});
-    return $end eq 'open' ? 'left open' : $end;
+    return $end if $end ne 'open';
+    return $r->{closing} ? 'left open' : $self->look_idle;
 }
 
 sub _finished {

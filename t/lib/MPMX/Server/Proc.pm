@@ -16,6 +16,16 @@ sub slurp {
     return $text;
 }
 
+# The listening TCP sockets of a port (IPv4), by inode, that a process has open. None where the system does not tell.
+sub listening {
+    my ($pid, $port) = @_;
+    my $local = sprintf ':%04X', $port;
+    my %is = map { my @f = split; @f > 9 && $f[1] =~ /$local\z/ && $f[3] eq '0A' ? ($f[9] => 1) : () }
+        split /\n/, slurp('/proc/net/tcp') || '';
+    my %open = map { (readlink($_) || '') =~ /\Asocket:\[(\d+)\]/ && $is{$1} ? ($1 => 1) : () } glob "/proc/$pid/fd/*";
+    return sort keys %open;
+}
+
 # Stops processes by SIGSTOP and waits until they stand still: threads go on until one has taken the signal.
 sub freeze {
     my (@pids) = @_;
