@@ -69,7 +69,6 @@ static void start(mpmx_child *child, int n, apr_pool_t *pool)
 
 void mpmx_threads_begin(mpmx_child *child, apr_pool_t *pool)
 {
-    child->threads_missing = 1;          /* until now, all are */
     child->threads_pause = AGAIN_MS / 2;
     count_as_idle(child, 1);             /* a thread that has not run yet cannot say so itself */
     start(child, mpmx_crew_first(&child->crew, mpmx_cores()), pool);

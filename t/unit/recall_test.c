@@ -358,16 +358,24 @@ static int wait_is_over(int i)
     return k < 50000;
 }
 
+static int two_wait(void)
+{
+    int waiting;
+
+    forget();
+    begin(0, WAIT, 60000);
+    begin(1, WAIT, 60000);
+    waiting = is_waiting(0) + is_waiting(1);
+    clock_ms += 30000;
+    return waiting == 2;
+}
+
 /* One that was called, but takes its time to end its connection, here: to say that it is through. */
 static void test_on_its_way(void)
 {
     int first;
 
-    forget();
-    begin(0, WAIT, 60000);
-    begin(1, WAIT, 60000);
-    ok(is_waiting(0) && is_waiting(1), "two wait");
-    clock_ms += 30000;
+    ok(two_wait(), "two wait");
     atomic_store(&lazy, 1);
     first = reports_wait(SOON_MS);
     ok((first == 0 || first == 1) && wait_is_over(first), "one of them is called");
@@ -377,12 +385,7 @@ static void test_on_its_way(void)
     is_num(reports_wait(SOON_MS), !first, "and requests still wait, that is the next");
     is_num(result_of(!first), APR_TIMEUP, "which comes back");
 
-    forget();
-    begin(0, WAIT, 60000);
-    begin(1, WAIT, 60000);
-    is_waiting(0);
-    is_waiting(1);
-    clock_ms += 30000;
+    two_wait();
     atomic_store(&lazy, 1);
     first = reports_wait(SOON_MS);
     wait_is_over(first == 1);
@@ -397,12 +400,7 @@ static void test_about_to_accept(void)
     unsigned serial;
     int first;
 
-    forget();
-    begin(0, WAIT, 60000);
-    begin(1, WAIT, 60000);
-    is_waiting(0);
-    is_waiting(1);
-    clock_ms += 30000;
+    two_wait();
     atomic_store(&preempted, 1);
     serial = atomic_load(&child.crew.worker[0].serial) + atomic_load(&child.crew.worker[1].serial);
     first = reports_wait(SOON_MS);
