@@ -27,7 +27,7 @@ UNIT_SRC_gate_test = t/unit/gate_test.c modules/common/gate.c
 
 # With headers of httpd and the library of APR, but without httpd itself.
 unit_httpd_tests = accept_judge_test timers_test timers_threads_test crew_test crew_rest_test \
-    recall_test recall_watch_test held_test handover_record_test reload_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
+    recall_test recall_watch_test aside_test held_test handover_record_test reload_test $(unit_pollers:%=poller_%_test) $(unit_pollers:%=conn_claim_%_test)
 unit_pollers = apr $(if $(filter Linux,$(UNAME)),epoll)
 unit_unix = modules/common/unix
 
@@ -39,6 +39,7 @@ UNIT_SRC_crew_test = t/unit/crew_test.c modules/common/crew.c modules/common/tic
 UNIT_SRC_crew_rest_test = t/unit/crew_rest_test.c modules/common/crew.c modules/common/tick.c modules/common/unix/schedule.c modules/common/recall.c
 UNIT_SRC_recall_test = t/unit/recall_test.c modules/common/recall.c
 UNIT_SRC_reload_test = t/unit/reload_test.c modules/common/unix/reload.c
+UNIT_SRC_aside_test = t/unit/aside_test.c modules/common/aside.c
 UNIT_SRC_held_test = t/unit/held_test.c modules/common/held.c
 UNIT_SRC_handover_record_test = t/unit/handover_record_test.c modules/common/handover_record.c
 UNIT_SRC_recall_watch_test = t/unit/recall_watch_test.c modules/common/recall.c

@@ -7,4 +7,7 @@
  * system call. Any thread. */
 int mpmx_accept_queue_is_long(int fd);
 
+/* How many wait in it; -1: the system does not tell. A system call. Any thread. */
+int mpmx_accept_queue_length(int fd);
+
 #endif

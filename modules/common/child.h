@@ -36,6 +36,17 @@ typedef enum {
 #define MPMX_SAY_END     '%'     /* parent: MPMX_PHASE_ENDING                         */
 #define MPMX_SAY_STOP    '$'     /* parent: MPMX_PHASE_STOPPING                       */
 
+/* See aside.c. */
+typedef struct mpmx_aside {
+    int leader;                  /* slot of the first child that accepts              */
+    unsigned leads;              /* connections that it has accepted                  */
+    unsigned others;             /* ... and all that are not this child               */
+    unsigned mine;
+    int connections;             /* open in this child                                */
+    int64_t us;                  /* mpmx_clock_us()                                   */
+    int64_t cpu_us;              /* mpmx_clock_cpu_us()                               */
+} mpmx_aside;
+
 typedef struct mpmx_child {
     mpmx_crew crew;              /* first: crew.c relies on it                        */
     mpmx_poller *poller;
@@ -77,6 +88,16 @@ typedef struct mpmx_child {
     _Atomic int others_had;      /* connections, when it began                        */
     _Atomic unsigned unasked_until;      /* `accepted` up to which there is none      */
     unsigned unasked;            /* housekeeper's; for how many the last time         */
+    /* What was so when it last looked whether it is needed, see aside.c: who holds the lock has it. */
+    _Atomic int aside_lock;
+    mpmx_aside aside;
+    int64_t aside_since;         /* coarse ms; MPMX_PAUSE_ASIDE began                 */
+    int aside_leader_had;        /* connections, then                                 */
+    unsigned aside_emptied;      /* how often that child had found nobody left        */
+    int aside_long;              /* looks in a row at a queue that it left long       */
+    int aside_pause;             /* ms until it tries again after it was wrong        */
+    _Atomic int64_t aside_until; /* coarse ms; the next look while it stands aside    */
+    _Atomic int64_t aside_next;  /* coarse ms; ... and while it does not, the first   */
     /* the table of connection records: chunks of records by descriptor */
     mpmx_conn *_Atomic *chunk;
     unsigned chunks;

@@ -11,4 +11,7 @@ int64_t mpmx_clock_coarse_ms(void);
 /* Microseconds on the same clock, exact.  For timed callbacks and the crew's tick. */
 int64_t mpmx_clock_us(void);
 
+/* Microseconds of CPU time that all threads of this process have used. A system call. */
+int64_t mpmx_clock_cpu_us(void);
+
 #endif

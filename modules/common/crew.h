@@ -58,7 +58,7 @@ struct mpmx_work {
 #define MPMX_TICK_US      1000   /* between two ticks                                 */
 #define MPMX_TICK_SOON_US  250   /* ... when somebody was found asleep, to be sure    */
 #define MPMX_TICK_LATE_US 2000   /* ... when nobody takes his time                    */
-#define MPMX_TICK_IDLE_US 4000   /* ... and some looks in a row saw nobody at work */
+#define MPMX_TICK_RARE_US 4000   /* ... for long, or some looks in a row saw nobody at work */
 #define MPMX_BATCH   32          /* reports taken from the poller in one call         */
 #define MPMX_SCRATCH 20480       /* bytes a worker can receive before it needs memory */
 #define MPMX_SPARE_POOLS 8
@@ -136,6 +136,7 @@ struct mpmx_crew {
     int slow;                            /* resting, or not a good many served since the last */
     int active;                          /* have served since the last tick, or serve */
     int idle_ticks;                      /* in a row in which nobody was seen to serve */
+    int calm_ticks;                      /* in a row in which nobody was slow or blocked; up to CALM_TICKS */
     unsigned ticks;
     int interval_us;                     /* until the next tick                      */
     /* Changed by every worker around every wait: apart from what all only read. */
@@ -178,6 +179,9 @@ void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work);
 /* One tick of the crew rule. Returns nonzero while ticks should go on.
  * Housekeeper only. `now` in microseconds. */
 int mpmx_crew_tick(mpmx_crew *crew, int64_t now);
+
+/* Has no worker been found blocked in the last ticks? Housekeeper. */
+int mpmx_crew_is_calm(const mpmx_crew *crew);
 
 /* Makes all workers leave as soon as what they serve is done. Any thread. */
 void mpmx_crew_dismiss(mpmx_crew *crew);

@@ -54,7 +54,7 @@ static int written(request_rec *r)
     if (!ap_get_conn_socket(r->connection))
         return DECLINED;                 /* a module has taken it */
     if (parting == MPMX_PARTS_PLAIN)
-        shutdown(view->conn->fd, SHUT_WR);
+        view->parted = shutdown(view->conn->fd, SHUT_WR) == 0;
     else
         mpmx_cork(view->conn->fd);
     return DECLINED;

@@ -5,6 +5,7 @@
 #include "linger.h"
 #include "log.h"
 #include "serve.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -93,7 +94,7 @@ static int collect(mpmx_worker *w, mpmx_conn *conn)
         room = conn->buf_size - conn->buf_len;
     }
     do
-        n = recv(conn->fd, to, room, 0);
+        n = recv(conn->fd, to, room, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
@@ -115,8 +116,10 @@ static void gone(mpmx_worker *w, mpmx_conn *conn)
 {
     if (conn->c)
         mpmx_serve_gone(w, conn);
-    else
+    else {
+        mpmx_socket_unmake(w, conn);
         mpmx_conn_close(w, conn);
+    }
 }
 
 void mpmx_head_try(mpmx_worker *w, mpmx_conn *conn)
@@ -126,6 +129,7 @@ void mpmx_head_try(mpmx_worker *w, mpmx_conn *conn)
         mpmx_serve(w, conn);
         break;
     case 0:
+        mpmx_socket_unmake(w, conn);
         if (conn->buf_len)
             mpmx_ack_now(conn->fd);
         mpmx_conn_await_head(w, conn);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #endif
 #include "housekeeper.h"
+#include "aside.h"
 #include "clock.h"
 #include "compat.h"
 #include "cores.h"
@@ -287,6 +288,7 @@ static int64_t do_duties(mpmx_child *child, apr_pool_t *pruntime)
         until = atomic_load(&child->shed_until);
     }
     mpmx_share_go_on(child, now, &until);
+    mpmx_aside_go_on(child, now, &until);
     if (atomic_load_explicit(&child->crew.work_count, memory_order_relaxed) > 0)
         atomic_store(&child->crew.tick_wanted, 1);       /* somebody must take it */
     if (child->acted == MPMX_PHASE_ENDING) {
@@ -320,6 +322,7 @@ static int tick(mpmx_child *child, int64_t *last_us)
     }
     if (now - *last_us >= child->crew.interval_us * 7 / 8) {
         more = mpmx_crew_tick(&child->crew, now);
+        mpmx_aside_say(child, mpmx_crew_is_calm(&child->crew));
         *last_us = mpmx_clock_us();      /* two looks at a thread are to be apart, however long this took */
     }
     now = mpmx_clock_coarse_ms();

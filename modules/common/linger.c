@@ -15,19 +15,27 @@
 #define FLUSH_US    (2 * APR_USEC_PER_SEC)   /* for the last bytes and the goodbye */
 #define DRAIN_READS 8                        /* per report: 160 KB, then others' turn */
 
-/* A module has taken the socket (it set the connection's socket to NULL): it closes it,
- * or the pool does. */
-static void let_go(mpmx_worker *w, mpmx_conn *conn)
+/* What is left goes with the pool: last of all the descriptor, which the socket's cleanup closes. */
+static void end_with_pool(mpmx_worker *w, mpmx_conn *conn)
 {
     apr_pool_t *pool = conn->pool;
 
-    mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
     conn->closing = 1;
+    conn->notified = 0;
     conn->c = NULL;
     conn->pool = NULL;
     conn->sock = NULL;
+    conn->view.r = NULL;
     mpmx_conn_retire(w, conn);
     mpmx_pool_give(w, pool);
+}
+
+/* Nothing unread, which would turn the close into a reset, and the client has not closed. */
+static int is_silent(int fd)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 /* The module side of the end: hooks, flush, FIN. Nonzero: close without lingering. */
@@ -38,7 +46,8 @@ static int say_goodbye(mpmx_worker *w, mpmx_conn *conn, int *is_short)
 
     (void)w;
     apr_socket_timeout_set(conn->sock, FLUSH_US);
-    at_once = ap_start_lingering_close(c);
+    /* Where the response has taken the end of the connection along, there is nothing to be flushed or shut. */
+    at_once = conn->view.parted ? ap_prep_lingering_close(c) || c->aborted : ap_start_lingering_close(c);
     *is_short = apr_table_get(c->notes, "short-lingering-close") != NULL;
     return at_once;
 }
@@ -48,12 +57,18 @@ static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
     int is_short, at_once;
 
     if (!ap_get_conn_socket(conn->c)) {
-        let_go(w, conn);
+        /* A module has taken the socket: it closes it, or the pool does. */
+        mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
+        end_with_pool(w, conn);
         return;
     }
     at_once = say_goodbye(w, conn, &is_short);
     /* TLS has a goodbye of its own to come, and so may a protocol that we do not know. */
     conn->no_more = conn->view.last_request && conn->gated && !conn->tls;
+    if (conn->no_more && !at_once && is_silent(conn->fd)) {
+        end_with_pool(w, conn);
+        return;
+    }
     mpmx_pool_give(w, mpmx_serve_strip(conn));
     mpmx_conn_drop_input(conn);
     if (at_once || gone || mpmx_child_phase(mpmx_child_of(w)) >= MPMX_PHASE_STOPPING) {

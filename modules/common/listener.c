@@ -3,6 +3,7 @@
 #include "accept_filter.h"
 #include "accept_queue.h"
 #include "ack.h"
+#include "aside.h"
 #include "child.h"
 #include "clock.h"
 #include "conn.h"
@@ -10,6 +11,7 @@
 #include "handover.h"
 #include "log.h"
 #include "share.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,7 +106,7 @@ static void publish(mpmx_child *child)
     process_score *ps = child->slot_lost ? NULL : ap_get_scoreboard_process(child->slot);
 
     if (ps)
-        ps->not_accepting = (atomic_load(&child->paused) & ~MPMX_PAUSE_SHARE) != 0;
+        ps->not_accepting = (atomic_load(&child->paused) & ~(MPMX_PAUSE_SHARE | MPMX_PAUSE_ASIDE)) != 0;
 }
 
 void mpmx_listeners_pause(mpmx_child *child, int reason)
@@ -252,43 +254,20 @@ void mpmx_listeners_try_again(mpmx_child *child)
 
 /* --- accepting -------------------------------------------------------------------- */
 
-static int accept_one(mpmx_listener *l, mpmx_peer *peer)
-{
-    socklen_t len = sizeof *peer;
-    int fd;
-
-#ifdef SOCK_CLOEXEC
-    fd = accept4(l->fd, &peer->sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-#else
-    fd = accept(l->fd, &peer->sa, &len);
-
-    if (fd >= 0) {
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    }
-#endif
-    return fd;
-}
-
-/* Accepts one connection and makes its record. While `accepting` is raised, the listening
- * sockets stay open, and a draining child does not take itself for empty. */
-static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l)
+/* Accepts one connection, which is to be looked at now, or waits for its turn. While `accepting` is
+ * raised, the listening sockets stay open, and a draining child does not take itself for empty. */
+static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l, int now)
 {
     mpmx_child *child = mpmx_child_of(w);
     mpmx_conn *conn = NULL;
-    mpmx_peer peer;
-    int fd = -1, error = EAGAIN;
+    int error = EAGAIN;
 
     atomic_fetch_add(&child->accepting, 1);
     if (!atomic_load(&child->paused)) {
-        fd = accept_one(l, &peer);
+        conn = now ? mpmx_socket_take_made(w, l) : mpmx_socket_take(w, l);
         error = errno;
-    }
-    if (fd >= 0) {
-        conn = mpmx_conn_open(w, fd, l, &peer);
-        error = ENOMEM;
-        if (conn && fd >= child->fd_high)
-            mpmx_listeners_near_limit(child, fd);
+        if (conn && conn->fd >= child->fd_high)
+            mpmx_listeners_near_limit(child, conn->fd);
     }
     atomic_fetch_sub(&child->accepting, 1);
     errno = error;
@@ -358,19 +337,14 @@ static void accept_last(mpmx_worker *w, mpmx_work *work)
         mpmx_handover_leave(w, &child->listener[i]);
     for (i = 0; i < child->ports && mpmx_child_phase(child) < MPMX_PHASE_STOPPING; i++)
         for (n = 0; n < last_of(child); n++) {
-            mpmx_listener *l = &child->listener[i];
-            mpmx_conn *conn;
-            mpmx_peer peer;
-            int fd = accept_one(l, &peer);
+            mpmx_conn *conn = mpmx_socket_take(w, &child->listener[i]);
 
-            if (fd < 0 && mpmx_accept_judge(errno) == MPMX_ACCEPT_RETRY)
+            if (!conn && (errno == ENOMEM || mpmx_accept_judge(errno) == MPMX_ACCEPT_RETRY))
                 continue;                /* that one is gone, others may be there */
-            if (fd < 0)
+            if (!conn)
                 break;
-            if ((conn = mpmx_conn_open(w, fd, l, &peer)) != NULL) {
-                conn->work.run = start_conn;
-                mpmx_crew_submit(&child->crew, &conn->work);
-            }
+            conn->work.run = start_conn;
+            mpmx_crew_submit(&child->crew, &conn->work);
         }
     atomic_fetch_sub(&child->accepting, 1);
     close_all(child);
@@ -419,8 +393,12 @@ static void count_accepted(mpmx_child *child, mpmx_listener *l)
 {
     unsigned n = atomic_fetch_add_explicit(&child->accepted, 1, memory_order_relaxed) + 1;
 
-    if (n % ASK == 0 && !mpmx_share_leave(child, l) && n % QUEUE_UP == 0)
-        queue_up(child, l);
+    mpmx_aside_count(child);
+    if (n % ASK == 0 && !mpmx_share_leave(child, l)) {
+        mpmx_aside_consider(child);
+        if (n % QUEUE_UP == 0)
+            queue_up(child, l);
+    }
     /* Not the end yet: it may be the only one that accepts. The parent sees to another. */
     if (child->max_accepted > 0 && n >= (unsigned)child->max_accepted
         && (n - (unsigned)child->max_accepted) % REMIND == 0)
@@ -477,6 +455,7 @@ static int none_left(mpmx_child *child, mpmx_listener *l, int error)
         forget(child, l);
         break;
     default:
+        mpmx_aside_emptied(child);
         break;
     }
     return 1;
@@ -493,7 +472,7 @@ void mpmx_listener_ready(mpmx_worker *w, mpmx_listener *l)
     }
     crowd = seems_crowded(child, l);
     for (left = crowd ? ACCEPT_CROWD : budget(child); left > 0; left--) {
-        mpmx_conn *conn = accept_conn(w, l);
+        mpmx_conn *conn = accept_conn(w, l, !crowd);
 
         if (!conn && none_left(child, l, errno))
             return;

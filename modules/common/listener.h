@@ -44,6 +44,7 @@ apr_status_t mpmx_listeners_init(struct mpmx_child *child, ap_listen_rec *bucket
 #define MPMX_PAUSE_FULL     4    /* AsyncRequestWorkerFactor reached                  */
 #define MPMX_PAUSE_STOP     8    /* the child is ending                               */
 #define MPMX_PAUSE_SHARE   16    /* it has more than its share (share.c)              */
+#define MPMX_PAUSE_ASIDE   32    /* another one copes with all that comes (aside.c)   */
 void mpmx_listeners_pause(struct mpmx_child *child, int reason);
 void mpmx_listeners_go_on(struct mpmx_child *child, int reason);
 

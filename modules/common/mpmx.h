@@ -81,6 +81,7 @@ typedef struct mpmx_server {
     int no_sleep;                /* a module may keep something on connections and not
                                     show it: nobody sleeps (hibernate.c)             */
     struct mpmx_reload *reload;  /* in the parent: what a restart waits for (reload.c) */
+    struct mpmx_tally *tally;    /* what each child has accepted, or NULL (aside.c)   */
     pid_t parent;                /* in a child: who forked it                        */
     struct mpmx_child *child;    /* in a child: itself; NULL in the parent           */
 } mpmx_server;

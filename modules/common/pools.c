@@ -67,6 +67,14 @@ void mpmx_pool_give(mpmx_worker *w, apr_pool_t *pool)
     }
 }
 
+void mpmx_pool_put_back(mpmx_worker *w, apr_pool_t *pool)
+{
+    if (w->spare_pools < MPMX_SPARE_POOLS)
+        w->spare_pool[w->spare_pools++] = pool;
+    else
+        apr_pool_destroy(pool);
+}
+
 static int has_blocks(mpmx_worker *w)
 {
     if (!w->blocks) {

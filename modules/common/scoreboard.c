@@ -209,15 +209,20 @@ void mpmx_scoreboard_threads(int slot, int threads, int *idle, int *busy)
     }
 }
 
+int mpmx_scoreboard_is_partner(const mpmx_child *child, int slot)
+{
+    const process_score *ps = slot != child->slot ? ap_get_scoreboard_process(slot) : NULL;
+
+    return ps && ps->pid && ps->bucket == child->bucket && !ps->quiescing && !ps->not_accepting
+        && ps->generation == mpmx.retained->my_generation;
+}
+
 int mpmx_scoreboard_others_idle(const mpmx_child *child)
 {
     int i, idle, busy;
 
     for (i = 0; i < mpmx_scoreboard_slots(mpmx.conf.server_limit); i++) {
-        process_score *ps = i != child->slot ? ap_get_scoreboard_process(i) : NULL;
-
-        if (!ps || !ps->pid || ps->bucket != child->bucket || ps->quiescing || ps->not_accepting
-            || ps->generation != mpmx.retained->my_generation)
+        if (!mpmx_scoreboard_is_partner(child, i))
             continue;
         mpmx_scoreboard_threads(i, mpmx.conf.threads_per_child, &idle, &busy);
         if (idle > 0)

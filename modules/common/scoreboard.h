@@ -43,6 +43,10 @@ int mpmx_scoreboard_connections(int slot);
 #define MPMX_ALL_BUCKETS (-1)
 int mpmx_scoreboard_average(int bucket, int *children);
 
+/* Is the slot that of another living child of this generation that accepts on the same sockets, as
+ * far as it says? Any thread. */
+int mpmx_scoreboard_is_partner(const mpmx_child *child, int slot);
+
 /* Has another living child of this generation, with the same sockets, an idle thread, as far as they say?
  * Housekeeper. */
 int mpmx_scoreboard_others_idle(const mpmx_child *child);

@@ -8,6 +8,7 @@
 #include "linger.h"
 #include "log.h"
 #include "netbucket.h"
+#include "socket.h"
 #include "suspend.h"
 #include "tls_head.h"
 
@@ -30,44 +31,6 @@ static __thread mpmx_conn *served;       /* by this thread */
 typedef enum { NEXT_NONE, NEXT_PROCESS, NEXT_LATER } mpmx_next;
 
 /* --- the beginning ------------------------------------------------------------- */
-
-/* The address the client has connected to. A listener that is bound to one address
- * has told us; for the others it takes a system call that create_connection would
- * make anyway. */
-static int local_address(const mpmx_conn *conn, mpmx_peer *local)
-{
-    socklen_t len = sizeof *local;
-
-    if (conn->listener->specific) {
-        const apr_sockaddr_t *bound = conn->listener->rec->bind_addr;
-
-        memcpy(local, &bound->sa, bound->salen < sizeof *local ? bound->salen : sizeof *local);
-        return 1;
-    }
-    return getsockname(conn->fd, &local->sa, &len) == 0;
-}
-
-static apr_status_t make_socket(mpmx_conn *conn, apr_pool_t *pool)
-{
-    apr_os_sock_info_t info;
-    apr_sockaddr_t *remote;
-    mpmx_peer local;
-    apr_status_t rv;
-
-    memset(&info, 0, sizeof info);
-    info.os_sock = &conn->fd;
-    info.family = conn->peer.sa.sa_family;
-    info.type = SOCK_STREAM;
-    info.protocol = APR_PROTO_TCP;
-    if (!local_address(conn, &local))
-        return APR_EGENERAL;             /* the client has reset it */
-    info.local = &local.sa;
-    rv = apr_os_sock_make(&conn->sock, &info, pool);
-    /* Asks the kernel, and remembers (APR takes no remote address from us). Here, because
-     * create_connection closes the socket if the client has reset it meanwhile, and a
-     * closed descriptor's record would be somebody else's while we still hold it. */
-    return rv == APR_SUCCESS ? apr_socket_addr_get(&remote, APR_REMOTE, conn->sock) : rv;
-}
 
 /* Runs when c->pool goes away. Normally by us; but a module may end a connection that
  * it has suspended by destroying the pool, and that is the only way we hear of it. */
@@ -106,9 +69,11 @@ static int begin(mpmx_worker *w, mpmx_conn *conn)
     conn_rec *c = NULL;
     int rc;
 
-    conn->pool = mpmx_pool_take(w);
-    if (!conn->pool || make_socket(conn, conn->pool) != APR_SUCCESS)
-        goto failed;
+    if (!conn->sock) {
+        conn->pool = mpmx_pool_take(w);
+        if (!conn->pool || mpmx_socket_make(conn, conn->pool) != APR_SUCCESS)
+            goto failed;
+    }
     conn->bb = NULL;
     if (conn->tls)
         conn->gated = 0;                 /* from now on what is inside is judged */
@@ -417,16 +382,13 @@ int mpmx_serve_is_promised(void)
 
 apr_pool_t *mpmx_serve_strip(mpmx_conn *conn)
 {
-    apr_os_sock_t none = -1;
     apr_pool_t *pool = conn->pool;
 
-    /* The socket's cleanup would close it. */
-    apr_os_sock_put(&conn->sock, &none, pool);
+    mpmx_socket_release(conn);
     conn->closing = 1;
     conn->notified = 0;
     conn->c = NULL;
     conn->pool = NULL;
-    conn->sock = NULL;
     conn->view.r = NULL;
     return pool;
 }

@@ -62,6 +62,9 @@ int mpmx_view_protocol_switch(conn_rec *c, request_rec *r, server_rec *s, const 
 apr_pool_t *mpmx_pool_take(mpmx_worker *w);
 void mpmx_pool_give(mpmx_worker *w, apr_pool_t *pool);
 
+/* The same for one that has not been used. */
+void mpmx_pool_put_back(mpmx_worker *w, apr_pool_t *pool);
+
 /* Has the pool's allocator return what it keeps for later to the system. Owner; nobody else may
  * use a subpool of it. */
 void mpmx_pool_trim(apr_pool_t *pool);

@@ -9,6 +9,7 @@
 #define STATE_UNKNOWN   (-2)
 #define IDLE_TICKS        3      /* who sees nobody serve so often looks less, or no more */
 #define GOOD_MANY         8      /* served between two ticks: an eighth of a ms each      */
+#define CALM_TICKS       64      /* in a row without anybody slow: they may be fewer      */
 
 /* Has this worker stopped computing (or computed for long)? Marks it if so. */
 static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t elapsed)
@@ -140,15 +141,23 @@ static int anybody_relies(mpmx_crew *crew)
     return 0;
 }
 
-/* How long until the next tick. Each one wakes up a core that may be idle. */
+int mpmx_crew_is_calm(const mpmx_crew *crew)
+{
+    return crew->calm_ticks >= CALM_TICKS;
+}
+
+/* How long until the next tick. Each one wakes up a core that may be idle, or interrupts somebody. */
 static int interval(mpmx_crew *crew)
 {
     if (crew->suspects)
         return MPMX_TICK_SOON_US;
+    /* Nobody has blocked for long: who takes his time computes, or waits for a core. */
+    if (mpmx_crew_is_calm(crew))
+        return MPMX_TICK_RARE_US;
     /* Somebody takes his time, or some have blocked lately. */
     if (crew->slow || crew->spare_x16 > 0)
         return MPMX_TICK_US;
-    return crew->idle_ticks < IDLE_TICKS ? MPMX_TICK_LATE_US : MPMX_TICK_IDLE_US;
+    return crew->idle_ticks < IDLE_TICKS ? MPMX_TICK_LATE_US : MPMX_TICK_RARE_US;
 }
 
 int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
@@ -164,6 +173,10 @@ int mpmx_crew_tick(mpmx_crew *crew, int64_t now)
     mpmx_crew_release(crew, atomic_load(&crew->allowed));
     mpmx_crew_wake_for_work(crew);
     crew->idle_ticks = serving ? 0 : crew->idle_ticks + 1;
+    if (crew->suspects || crew->spare_x16 > 0)
+        crew->calm_ticks = 0;
+    else if (crew->calm_ticks < CALM_TICKS)
+        crew->calm_ticks++;
     crew->interval_us = interval(crew);
     if (crew->active || crew->idle_ticks < IDLE_TICKS || crew->spare_x16 > 0)
         return 1;

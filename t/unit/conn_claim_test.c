@@ -27,6 +27,7 @@
 #include "httpd_stubs.h"
 #include "linger.h"
 #include "serve.h"
+#include "socket.h"
 #include "tap.h"
 
 #define WORKERS 4
@@ -172,6 +173,13 @@ void mpmx_serve_idle(mpmx_worker *w, mpmx_conn *conn)
         go_on(w, conn);
     else
         end(w, conn);
+}
+
+/* Nobody here has an APR socket. */
+void mpmx_socket_unmake(mpmx_worker *w, mpmx_conn *conn)
+{
+    (void)w;
+    (void)conn;
 }
 
 void mpmx_serve_gone(mpmx_worker *w, mpmx_conn *conn)

@@ -162,6 +162,36 @@ static void test_late_ticks(void)
     end();
 }
 
+/* Long since nobody has blocked. */
+static void test_calm_ticks(void)
+{
+    mpmx_crew *crew = &child.crew;
+    int i, n, slow = 0;
+
+    start(SIZE, 1, 0);
+    settle_to_one();
+    for (n = 0; n < 100; n++) {
+        report((uint64_t)(FAST | n));
+        slow += !happens(&served_all, n + 1) || !all_idle();
+        tick();
+    }
+    ok(!slow && mpmx_crew_is_calm(crew), "when nobody has blocked in many ticks, the crew is calm");
+    report((uint64_t)(BUSY | n++));
+    while (!atomic_load(&holding))
+        sched_yield();
+    for (i = 0; i < 2; i++) {
+        tick();
+        is_num(crew->interval_us, MPMX_TICK_RARE_US, "then ticks are few, also while one takes its time");
+    }
+    atomic_store(&all_seem_asleep, 1);
+    tick();
+    is_num(crew->interval_us, MPMX_TICK_SOON_US, "but the next one is soon if it is asleep");
+    tick();
+    ok(!mpmx_crew_is_calm(crew) && crew->interval_us == MPMX_TICK_US, "and then it is not calm any more");
+    atomic_store(&all_seem_asleep, 0);
+    end();
+}
+
 static int ticks_stop(void)
 {
     int i;
@@ -184,7 +214,7 @@ static void test_few_ticks(void)
         stopped += !tick();
     }
     ok(!slow && !stopped, "while some are served between two ticks, these go on");
-    is_num(crew->interval_us, MPMX_TICK_IDLE_US, "but are few if they see nobody at work");
+    is_num(crew->interval_us, MPMX_TICK_RARE_US, "but are few if they see nobody at work");
     ok(!tick() && !crew->tick_wanted, "and stop when nobody has served");
 
     kicked = kicks;
@@ -296,6 +326,7 @@ int main(void)
     test_take_over();
     test_computing();
     test_late_ticks();
+    test_calm_ticks();
     test_few_ticks();
     test_stress(1, 0);
     test_stress(3, 0);

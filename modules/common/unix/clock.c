@@ -18,10 +18,20 @@ int64_t mpmx_clock_coarse_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int64_t mpmx_clock_us(void)
+static int64_t us_of(clockid_t clock)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(clock, &ts);
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t mpmx_clock_us(void)
+{
+    return us_of(CLOCK_MONOTONIC);
+}
+
+int64_t mpmx_clock_cpu_us(void)
+{
+    return us_of(CLOCK_PROCESS_CPUTIME_ID);
 }

@@ -11,6 +11,7 @@
 #endif
 #include "process.h"
 #include "accept_filter.h"
+#include "aside.h"
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
@@ -380,6 +381,7 @@ static int start_up(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
     if (!mpmx_scoreboard_fits(s))
         return 0;
     mpmx_hibernate_init(s);
+    mpmx_aside_init(pconf);
     (void)plog;
     mpmx_terminal_watch(pconf);
     ap_unixd_mpm_set_signals(pconf, mpmx.one_process);
