@@ -14,7 +14,8 @@
 #define PER_MS           1       /* connections of the first child, that it is worth while  */
 #define CORE_PERCENT   105       /* of a core that all may take                             */
 #define STAY_ONE_IN      4       /* connections that may stay                               */
-#define QUEUE           16       /* who may wait while the first child copes                */
+#define QUEUE           16       /* may wait in any case while the first child copes, ...   */
+#define WAIT_US       4000       /* ... and as many as it accepts in so long                */
 #define LONG_LOOKS       4       /* in a row without that it does not cope                  */
 #define GROWN           16       /* connections more of the first child, that may stay      */
 #define LASTED_MS     1000       /* who was right so long may try again at any time         */
@@ -160,11 +161,13 @@ void mpmx_aside_consider(mpmx_child *child)
     atomic_store(&child->aside_lock, 0);
 }
 
-/* Does the first child leave a queue long, and has found none empty since the last look? A burst may do so
- * once. Where the system does not say how long they are, nobody stands aside. */
-static int is_too_much(mpmx_child *child)
+/* Does the first child leave more in a queue than it accepts in some milliseconds, and has found none empty
+ * since the last look, several times in a row? Where the system does not say how long queues are, nobody
+ * stands aside. */
+static int is_too_much(mpmx_child *child, unsigned led, int64_t past)
 {
     unsigned emptied = atomic_load_explicit(&mpmx.tally[child->aside.leader].emptied, memory_order_relaxed);
+    int64_t may_wait = past > 0 ? (int64_t)led * WAIT_US / past : 0;
     int i, n, longest = 0;
 
     for (i = 0; i < child->ports; i++) {
@@ -174,23 +177,22 @@ static int is_too_much(mpmx_child *child)
         if (n > longest)
             longest = n;
     }
-    child->aside_long = longest > QUEUE && emptied == child->aside_emptied ? child->aside_long + 1 : 0;
+    if (longest > (may_wait > QUEUE ? may_wait : QUEUE) && emptied == child->aside_emptied)
+        child->aside_long++;
+    else
+        child->aside_long = 0;
     child->aside_emptied = emptied;
     return child->aside_long >= LONG_LOOKS;
 }
 
-/* Does the first child still take what comes, and does it go again? */
-static int leader_serves(mpmx_child *child)
+/* Does the first child still take what comes, so many in so long, and does it go again? */
+static int leader_serves(const mpmx_child *child, unsigned led, int64_t past)
 {
-    mpmx_aside *seen = &child->aside;
-    int64_t us = mpmx_clock_us(), past = us - seen->us;
-    unsigned leads = accepted_by(seen->leader), n = leads - seen->leads;
+    int leader = child->aside.leader;
 
-    seen->us = us;
-    seen->leads = leads;
-    return n <= INT32_MAX && (int64_t)n * 2000 >= PER_MS * past && is_calm(seen->leader)
-        && mpmx_scoreboard_is_partner(child, seen->leader)
-        && mpmx_scoreboard_connections(seen->leader) - child->aside_leader_had <= GROWN;
+    return led <= INT32_MAX && (int64_t)led * 2000 >= PER_MS * past && is_calm(leader)
+        && mpmx_scoreboard_is_partner(child, leader)
+        && mpmx_scoreboard_connections(leader) - child->aside_leader_had <= GROWN;
 }
 
 /* Who was wrong waits longer before it tries again. */
@@ -207,20 +209,31 @@ static void come_back(mpmx_child *child, int64_t now, int was_wrong)
     mpmx_listeners_go_on(child, MPMX_PAUSE_ASIDE);
 }
 
+/* Nonzero: this child goes on to stand aside. */
+static int look_again(mpmx_child *child, int64_t now)
+{
+    mpmx_aside *seen = &child->aside;
+    int64_t us = mpmx_clock_us(), past = us - seen->us;
+    unsigned leads = accepted_by(seen->leader), led = leads - seen->leads;
+    int too_much = is_too_much(child, led, past);
+
+    seen->us = us;
+    seen->leads = leads;
+    if (!too_much && leader_serves(child, led, past) && mpmx_child_phase(child) == MPMX_PHASE_RUNNING)
+        return 1;
+    come_back(child, now, too_much);
+    return 0;
+}
+
 void mpmx_aside_go_on(mpmx_child *child, int64_t now, int64_t *until)
 {
     int64_t when = atomic_load(&child->aside_until);
-    int too_much;
 
     if (!(atomic_load(&child->paused) & MPMX_PAUSE_ASIDE))
         return;
     if (now >= when && !atomic_exchange(&child->aside_lock, 1)) {
-        too_much = is_too_much(child);
-        when = now + LOOK_MS;
-        if (leader_serves(child) && !too_much && mpmx_child_phase(child) == MPMX_PHASE_RUNNING)
-            atomic_store(&child->aside_until, when);
-        else
-            come_back(child, now, too_much);
+        when = look_again(child, now) ? now + LOOK_MS : MPMX_NEVER;
+        atomic_store(&child->aside_until, when);
         atomic_store(&child->aside_lock, 0);
     }
     if (when < *until)

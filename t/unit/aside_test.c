@@ -213,7 +213,7 @@ static void test_overload(apr_pool_t *pool)
     int first_time, second_time, lasted;
 
     aside(pool);
-    queue = 40;
+    queue = 60;
     run(500);
     ok(is_aside(), "a queue that is long now and then is no reason");
     load.empties = 0;
@@ -221,7 +221,7 @@ static void test_overload(apr_pool_t *pool)
     ok(lasted > 16 && lasted <= 60, "but if it is never empty, it is (%d ms)", lasted);
     queue = 0;
     first_time = until(1, 60000);
-    queue = 40;
+    queue = 60;
     lasted = until(0, 1000);
     queue = 0;
     second_time = until(1, 60000);
@@ -230,7 +230,7 @@ static void test_overload(apr_pool_t *pool)
     load.empties = 3;
     run(1500);
     load.empties = 0;
-    queue = 40;
+    queue = 60;
     until(0, 1000);
     queue = 0;
     load.empties = 3;

@@ -26,6 +26,19 @@ sub listening {
     return sort keys %open;
 }
 
+# Is a process told by the system of connections to a port (IPv4)? Of processes that wait with epoll(7) only.
+sub waits_for {
+    my ($pid, $port) = @_;
+    my %inode = map { $_ => 1 } listening($pid, $port);
+    my %fd = map { (readlink($_) || '') =~ /\Asocket:\[(\d+)\]/ && $inode{$1} && m{/(\d+)\z} ? ($1 => 1) : () }
+        glob "/proc/$pid/fd/*";
+    for my $poll (grep { (readlink($_) || '') =~ /eventpoll/ } glob "/proc/$pid/fd/*") {
+        my $info = slurp($poll =~ s{/fd/}{/fdinfo/}r) || '';
+        return 1 if grep { $fd{$_} } $info =~ /^tfd:\s*(\d+)/mg;
+    }
+    return 0;
+}
+
 # Stops processes by SIGSTOP and waits until they stand still: threads go on until one has taken the signal.
 sub freeze {
     my (@pids) = @_;
