@@ -33,8 +33,8 @@
  *
  * Records are found by descriptor and never freed, so a stale report can be told
  * from a current one by its serial number, however late it is looked at.  Closing
- * the descriptor is therefore the last thing an owner does: the next accept(2) may
- * use the record at once.
+ * the descriptor, or clearing the pool whose socket does it, is therefore the last
+ * thing an owner does: the next accept(2) may use the record at once.
  */
 #ifndef MPMX_CONN_H
 #define MPMX_CONN_H

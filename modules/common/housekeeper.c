@@ -2,7 +2,7 @@
  *
  * It sleeps in ppoll(2) until somebody rings the bell, the parent says something or
  * ends, a signal comes, or the next deadline is due; while a worker serves, it wakes
- * up every millisecond for the crew's tick.
+ * up every one to four milliseconds for the crew's tick.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -396,7 +396,7 @@ static void count_accepted(mpmx_child *child, mpmx_listener *l)
     mpmx_aside_count(child);
     if (n % ASK == 0 && !mpmx_share_leave(child, l)) {
         mpmx_aside_consider(child);
-        if (n % QUEUE_UP == 0)
+        if (n % QUEUE_UP == 0 && !mpmx_this_policy.single)
             queue_up(child, l);
     }
     /* Not the end yet: it may be the only one that accepts. The parent sees to another. */
