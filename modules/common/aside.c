@@ -18,8 +18,8 @@
 #define WAIT_US       4000       /* ... and as many as it accepts in so long                */
 #define LONG_LOOKS       4       /* in a row without that it does not cope                  */
 #define GROWN           16       /* connections more of the first child, that may stay      */
-#define LASTED_MS     1000       /* who was right so long may try again at any time         */
-#define PAUSE_MS       250       /* after it was wrong; twice as much the next time, ...    */
+#define LASTED_MS     1000       /* who was right so long tries again soon                  */
+#define PAUSE_MS       250       /* ... namely then; else after twice as much as before     */
 #define PAUSE_MAX_MS 16000
 
 /* Of each slot, on a line of its own: written with every connection. */
@@ -27,6 +27,7 @@ struct mpmx_tally {
     _Alignas(MPMX_LINE) _Atomic unsigned accepted;
     _Atomic unsigned emptied;    /* how often it has found nobody left to accept            */
     _Atomic int calm;            /* none of its threads has blocked for a while             */
+    _Atomic int aside;           /* it stands aside                                         */
 };
 
 int mpmx_aside_judge(const mpmx_aside_span *span)
@@ -87,7 +88,24 @@ void mpmx_aside_emptied(mpmx_child *child)
 void mpmx_aside_say(mpmx_child *child, int calm)
 {
     if (has_tally(child))
-        atomic_store_explicit(&mpmx.tally[child->slot].calm, calm, memory_order_relaxed);
+        atomic_store_explicit(&mpmx.tally[child->slot].calm, calm && !atomic_load(&child->deaf), memory_order_relaxed);
+}
+
+static void say_aside(mpmx_child *child, int yes)
+{
+    if (has_tally(child))
+        atomic_store(&mpmx.tally[child->slot].aside, yes);
+}
+
+int mpmx_aside_anybody(const mpmx_child *child)
+{
+    int i;
+
+    if (mpmx.tally)
+        for (i = 0; i < mpmx_scoreboard_slots(mpmx.conf.server_limit); i++)
+            if (mpmx_scoreboard_is_partner(child, i) && atomic_load(&mpmx.tally[i].aside))
+                return 1;
+    return 0;
 }
 
 static int is_calm(int slot)
@@ -142,21 +160,46 @@ static int judge_now(mpmx_child *child)
     return verdict;
 }
 
+/* Whether it is right to stand aside will show in the queues. */
+static int sees_queues(const mpmx_child *child)
+{
+    int i;
+
+    for (i = 0; i < child->ports; i++)
+        if (mpmx_accept_queue_length(child->listener[i].fd) < 0)
+            return 0;
+    return 1;
+}
+
+static void stand_aside(mpmx_child *child, int64_t now)
+{
+    child->aside_since = now;
+    child->aside_long = 0;
+    child->aside_leader_had = mpmx_scoreboard_connections(child->aside.leader);
+    atomic_store(&child->aside_until, now + LOOK_MS);
+    say_aside(child, 1);
+    mpmx_listeners_pause(child, MPMX_PAUSE_ASIDE);
+    /* The kernel may have told this child alone of a connection to another of its ports. */
+    mpmx_child_say(child, MPMX_SAY_FULL);
+    mpmx_child_awake_at(child, now + LOOK_MS);
+}
+
+static int is_time(mpmx_child *child, int64_t now)
+{
+    return now >= atomic_load_explicit(&child->aside_next, memory_order_relaxed);
+}
+
 void mpmx_aside_consider(mpmx_child *child)
 {
-    int64_t now, next = atomic_load_explicit(&child->aside_next, memory_order_relaxed);
+    int64_t now;
 
-    if (!mpmx.tally || (now = mpmx_clock_coarse_ms()) < next || atomic_exchange(&child->aside_lock, 1))
+    if (!has_tally(child) || !is_time(child, now = mpmx_clock_coarse_ms()) || atomic_exchange(&child->aside_lock, 1))
         return;
-    atomic_store(&child->aside_next, now + LOOK_MS);
-    if (!atomic_load(&child->paused) && has_tally(child) && mpmx_child_phase(child) == MPMX_PHASE_RUNNING
-        && judge_now(child) > 0) {
-        child->aside_since = now;
-        child->aside_long = 0;
-        child->aside_leader_had = mpmx_scoreboard_connections(child->aside.leader);
-        atomic_store(&child->aside_until, now + LOOK_MS);
-        mpmx_listeners_pause(child, MPMX_PAUSE_ASIDE);
-        mpmx_child_awake_at(child, now + LOOK_MS);
+    if (is_time(child, now)) {           /* still: it may have come back meanwhile */
+        atomic_store(&child->aside_next, now + LOOK_MS);
+        if (!atomic_load(&child->paused) && mpmx_child_phase(child) == MPMX_PHASE_RUNNING
+            && judge_now(child) > 0 && sees_queues(child))
+            stand_aside(child, now);
     }
     atomic_store(&child->aside_lock, 0);
 }
@@ -195,34 +238,36 @@ static int leader_serves(const mpmx_child *child, unsigned led, int64_t past)
         && mpmx_scoreboard_connections(leader) - child->aside_leader_had <= GROWN;
 }
 
-/* Who was wrong waits longer before it tries again. */
-static void come_back(mpmx_child *child, int64_t now, int was_wrong)
+/* Who had to come back soon waits longer before it tries again. */
+static void come_back(mpmx_child *child, int64_t now)
 {
     if (now - child->aside_since >= LASTED_MS)
-        child->aside_pause = 0;
-    if (was_wrong) {
+        child->aside_pause = PAUSE_MS;
+    else
         child->aside_pause = child->aside_pause == 0 ? PAUSE_MS
                            : child->aside_pause < PAUSE_MAX_MS ? child->aside_pause * 2 : PAUSE_MAX_MS;
-        atomic_store(&child->aside_next, now + child->aside_pause);
-    }
+    atomic_store(&child->aside_next, now + child->aside_pause);
     child->aside.leader = -1;            /* what is counted next begins then */
+    say_aside(child, 0);
     mpmx_listeners_go_on(child, MPMX_PAUSE_ASIDE);
 }
 
-/* Nonzero: this child goes on to stand aside. */
-static int look_again(mpmx_child *child, int64_t now)
+static void look_again(mpmx_child *child, int64_t now)
 {
     mpmx_aside *seen = &child->aside;
     int64_t us = mpmx_clock_us(), past = us - seen->us;
     unsigned leads = accepted_by(seen->leader), led = leads - seen->leads;
-    int too_much = is_too_much(child, led, past);
 
     seen->us = us;
     seen->leads = leads;
-    if (!too_much && leader_serves(child, led, past) && mpmx_child_phase(child) == MPMX_PHASE_RUNNING)
-        return 1;
-    come_back(child, now, too_much);
-    return 0;
+    if (is_too_much(child, led, past) || !leader_serves(child, led, past)
+        || mpmx_child_phase(child) != MPMX_PHASE_RUNNING)
+        come_back(child, now);
+}
+
+void mpmx_aside_hurry(mpmx_child *child)
+{
+    atomic_store(&child->aside_until, 0);
 }
 
 void mpmx_aside_go_on(mpmx_child *child, int64_t now, int64_t *until)
@@ -231,10 +276,13 @@ void mpmx_aside_go_on(mpmx_child *child, int64_t now, int64_t *until)
 
     if (!(atomic_load(&child->paused) & MPMX_PAUSE_ASIDE))
         return;
-    if (now >= when && !atomic_exchange(&child->aside_lock, 1)) {
-        when = look_again(child, now) ? now + LOOK_MS : MPMX_NEVER;
-        atomic_store(&child->aside_until, when);
-        atomic_store(&child->aside_lock, 0);
+    if (now >= when) {
+        when = now + LOOK_MS;            /* in any case */
+        if (!atomic_exchange(&child->aside_lock, 1)) {
+            atomic_store(&child->aside_until, when);
+            look_again(child, now);
+            atomic_store(&child->aside_lock, 0);
+        }
     }
     if (when < *until)
         *until = when;

@@ -43,6 +43,12 @@ void mpmx_aside_say(mpmx_child *child, int calm);
 /* Stands aside, if that is right. Workers, now and then after an accept; nearly always cheap. */
 void mpmx_aside_consider(mpmx_child *child);
 
+/* Does another child with the same sockets stand aside, and rely on those that do not? Any thread. */
+int mpmx_aside_anybody(const mpmx_child *child);
+
+/* Something has happened to another child: has the next look come at once. Housekeeper. */
+void mpmx_aside_hurry(mpmx_child *child);
+
 /* Listens again if it is needed. `until`: when the housekeeper looks again at the latest (coarse ms);
  * made earlier. Housekeeper. */
 void mpmx_aside_go_on(mpmx_child *child, int64_t now, int64_t *until);

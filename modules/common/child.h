@@ -89,6 +89,7 @@ typedef struct mpmx_child {
     _Atomic unsigned unasked_until;      /* `accepted` up to which there is none      */
     unsigned unasked;            /* housekeeper's; for how many the last time         */
     /* What was so when it last looked whether it is needed, see aside.c: who holds the lock has it. */
+    _Atomic int deaf;            /* it cannot listen to one of its ports               */
     _Atomic int aside_lock;
     mpmx_aside aside;
     int64_t aside_since;         /* coarse ms; MPMX_PAUSE_ASIDE began                 */

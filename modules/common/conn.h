@@ -75,6 +75,7 @@ typedef struct mpmx_view {
     int timeout_ms;              /* Timeout that applies now                          */
     int last_request;            /* the client has said that it sends nothing more    */
     int parting;                 /* MPMX_PARTS_*: the end of the last response has come by */
+    const request_rec *last;     /* that response's request, until it is written      */
     int parted;                  /* it has been sent, and the end of the connection with it */
 } mpmx_view;
 

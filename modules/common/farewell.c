@@ -31,6 +31,7 @@ static apr_status_t watch(ap_filter_t *f, apr_bucket_brigade *bb)
         mpmx_view *view = mpmx_view_of(f->c);
 
         if (view->conn && f->c->keepalive == AP_CONN_CLOSE) {
+            view->last = f->ctx;
             view->parting = is_plain(f->c->output_filters) ? MPMX_PARTS_PLAIN : MPMX_PARTS_LATER;
             if (view->parting == MPMX_PARTS_PLAIN)
                 mpmx_cork(view->conn->fd);
@@ -47,7 +48,8 @@ static int written(request_rec *r)
     mpmx_view *view = mpmx_view_of(r->connection);
     int parting;
 
-    if (!view || !view->conn || view->conn->c != r->connection || !view->parting)
+    /* Of pipelined ones, those before the last may be written with it. */
+    if (!view || !view->conn || view->conn->c != r->connection || !view->parting || view->last != r)
         return DECLINED;
     parting = view->parting;
     view->parting = MPMX_PARTS_NOT;
@@ -68,5 +70,6 @@ void mpmx_farewell_register(void)
 
 void mpmx_farewell_expect(request_rec *r)
 {
-    ap_add_output_filter_handle(filter_rec, NULL, r, r->connection);
+    if (!r->prev)                        /* else the filter is there, and the first one ends both */
+        ap_add_output_filter_handle(filter_rec, r, r, r->connection);
 }

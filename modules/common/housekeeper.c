@@ -93,8 +93,10 @@ static void listen_to_parent(mpmx_child *child)
             mpmx_child_leave(child, MPMX_PHASE_ENDING);
         else if (word == MPMX_SAY_STOP)
             mpmx_child_leave(child, MPMX_PHASE_STOPPING);
-        else if (word == MPMX_SAY_LISTEN)
+        else if (word == MPMX_SAY_LISTEN) {
             mpmx_listeners_look(child);
+            mpmx_aside_hurry(child);
+        }
         else if (word == MPMX_SAY_STAY)
             child->outdated_since = 0;
         else if (word == MPMX_SAY_NO_SLOT)

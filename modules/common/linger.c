@@ -30,6 +30,22 @@ static void end_with_pool(mpmx_worker *w, mpmx_conn *conn)
     mpmx_pool_give(w, pool);
 }
 
+/* The descriptor is not ours any more. Its number may be somebody else's as soon as the record is free: what
+ * the pool still does is then no news of ours. */
+static void end_without_descriptor(mpmx_worker *w, mpmx_conn *conn)
+{
+    mpmx_serve_leave_pool(conn);
+    end_with_pool(w, conn);
+}
+
+/* Has a module closed the socket, and left it to the connection? */
+static int is_closed(const mpmx_conn *conn)
+{
+    apr_os_sock_t fd = -1;
+
+    return apr_os_sock_get(&fd, conn->sock) != APR_SUCCESS || fd < 0;
+}
+
 /* Nothing unread, which would turn the close into a reset, and the client has not closed. */
 static int is_silent(int fd)
 {
@@ -59,10 +75,14 @@ static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
     if (!ap_get_conn_socket(conn->c)) {
         /* A module has taken the socket: it closes it, or the pool does. */
         mpmx_poller_forget(mpmx_child_of(w)->poller, &conn->poll, conn->fd);
-        end_with_pool(w, conn);
+        end_without_descriptor(w, conn);
         return;
     }
     at_once = say_goodbye(w, conn, &is_short);
+    if (is_closed(conn)) {
+        end_without_descriptor(w, conn);
+        return;
+    }
     /* TLS has a goodbye of its own to come, and so may a protocol that we do not know. */
     conn->no_more = conn->view.last_request && conn->gated && !conn->tls;
     if (conn->no_more && !at_once && is_silent(conn->fd)) {
@@ -114,7 +134,7 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
     if (mpmx_conn_get_state(conn) != MPMX_CONN_LINGER)
         mpmx_conn_set_head_due(conn, now + (conn->linger_short ? LINGER_SHORT_MS : LINGER_MS));
     for (i = 0; i < DRAIN_READS; i++) {
-        ssize_t n = recv(conn->fd, w->scratch, MPMX_SCRATCH, 0);
+        ssize_t n = recv(conn->fd, w->scratch, MPMX_SCRATCH, MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR)
             continue;

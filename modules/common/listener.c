@@ -129,9 +129,11 @@ static apr_status_t listen_to(mpmx_child *child, mpmx_listener *l)
 
     if (mpmx_accept_judge(rv) != MPMX_ACCEPT_CLOSED)
         return rv;
-    if (l->rec)                          /* not the hand-over's (handover.h) */
+    if (l->rec) {                        /* not the hand-over's (handover.h) */
+        atomic_store(&child->deaf, 1);
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, child->server,
                      "cannot accept on %pI in this child", l->rec->bind_addr);
+    }
     return APR_SUCCESS;                  /* and never will */
 }
 
@@ -268,6 +270,8 @@ static mpmx_conn *accept_conn(mpmx_worker *w, mpmx_listener *l, int now)
         error = errno;
         if (conn && conn->fd >= child->fd_high)
             mpmx_listeners_near_limit(child, conn->fd);
+        else if (!conn && mpmx_accept_judge(error) == MPMX_ACCEPT_NONE)
+            mpmx_aside_emptied(child);
     }
     atomic_fetch_sub(&child->accepting, 1);
     errno = error;
@@ -419,6 +423,7 @@ static void forget(mpmx_child *child, mpmx_listener *l)
 {
     ap_log_error(APLOG_MARK, APLOG_ERR, errno, child->server,
                  "cannot accept on %pI any more in this child", l->rec->bind_addr);
+    atomic_store(&child->deaf, 1);
     pthread_mutex_lock(&child->listen_lock);
     mpmx_poller_unlisten(child->poller, &l->poll, l->fd);
     pthread_mutex_unlock(&child->listen_lock);
@@ -455,7 +460,6 @@ static int none_left(mpmx_child *child, mpmx_listener *l, int error)
         forget(child, l);
         break;
     default:
-        mpmx_aside_emptied(child);
         break;
     }
     return 1;

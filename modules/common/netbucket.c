@@ -135,7 +135,7 @@ static apr_status_t receive(mpmx_conn *conn, char *buf, apr_size_t *len, apr_rea
             return rv;
     }
     for (;;) {
-        n = recv(conn->fd, buf, room, 0);
+        n = recv(conn->fd, buf, room, MSG_DONTWAIT);
         if (n >= 0) {
             conn->drained = n > 0 && (apr_size_t)n < room;
             conn->ended = n == 0;

@@ -62,6 +62,11 @@ static apr_status_t pool_gone(void *data)
     return APR_SUCCESS;
 }
 
+void mpmx_serve_leave_pool(mpmx_conn *conn)
+{
+    apr_pool_cleanup_kill(conn->pool, conn, pool_gone);
+}
+
 static int begin(mpmx_worker *w, mpmx_conn *conn)
 {
     mpmx_child *child = mpmx_child_of(w);

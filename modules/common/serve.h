@@ -36,6 +36,9 @@ void mpmx_serve_abandon(mpmx_worker *w, mpmx_conn *conn);
  * the record. The connection stays the caller's. */
 void mpmx_serve_sleep(mpmx_worker *w, mpmx_conn *conn);
 
+/* From now on the end of its pool is none of the connection's. Owner. */
+void mpmx_serve_leave_pool(mpmx_conn *conn);
+
 /* Takes the conn_rec off the connection, and the descriptor out of its socket; what is left to
  * do is to clear the pool, which is returned. The connection stays the caller's. */
 apr_pool_t *mpmx_serve_strip(mpmx_conn *conn);

@@ -22,6 +22,7 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
             w->state_fd = STATE_UNKNOWN;
     }
     asleep = mpmx_threadstate_asleep(w->state_fd);
+    crew->blind |= asleep < 0;
     if (atomic_load(&w->serial) != serial)
         return 0;                        /* it came back meanwhile and sleeps in the poller */
     if (asleep == 1 && w->suspect_serial != serial) {
@@ -143,7 +144,7 @@ static int anybody_relies(mpmx_crew *crew)
 
 int mpmx_crew_is_calm(const mpmx_crew *crew)
 {
-    return crew->calm_ticks >= CALM_TICKS;
+    return crew->calm_ticks >= CALM_TICKS && !crew->blind;
 }
 
 /* How long until the next tick. Each one wakes up a core that may be idle, or interrupts somebody. */

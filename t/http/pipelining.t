@@ -33,6 +33,17 @@ is($c->response(method => 'HEAD')->{headers}{'content-length'}, 1000, 'a HEAD');
 ok($c->response->{body} eq doc('large.bin'), 'a large one');
 ok($c->response->{body} eq $small, 'and the one behind it');
 
+# The response before the last may wait for the last one, and be written with it: that is not yet the end.
+for my $first ('/nowhere', '/small.bin') {
+    my $d = client(undef, timeout => seconds(30));
+    $d->send("GET $first HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        . "GET /huge.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    is($d->response->{status}, $first eq '/nowhere' ? 404 : 200, "$first, and in the same packet a closing one");
+    sleep 0.3;                           # the kernel's buffers are full by then
+    ok($d->response->{body} eq doc('huge.bin'), 'which is large, and comes whole');
+    $d->close;
+}
+
 # what comes after Connection: close is not served
 $c->send("GET /small.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n$get");
 ok($c->response->{body} eq $small, 'the closing one is served');

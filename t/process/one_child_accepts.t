@@ -1,10 +1,12 @@
 # While many short connections come that one child copes with, the other children are not told of each: they
-# do not listen. They do again at once when that child stands still, or the connections end, and nobody waits.
+# do not listen. They do again at once when that child stands still, or the connections end, and nobody waits
+# meanwhile, on whichever port he comes.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
+use MPMX::Client;
 use MPMX::Load;
 use MPMX::Server;
 use Time::HiRes qw(time sleep);
@@ -13,6 +15,7 @@ MPMX::Server->only_for(['event'], 'one child, or a thread goes with each connect
 plan(skip_all => "httpd's own MPMs do not do that") if MPMX::Server::is_stock();
 plan(skip_all => 'the system does not show what a process waits for') unless -r "/proc/$$/fdinfo/0" && -r '/proc/net/tcp';
 my $srv = MPMX::Server->new(
+    listen => 2,
     sizing => { StartServers => 2, ServerLimit => 2, ThreadsPerChild => 8, MaxRequestWorkers => 16,
                 MinSpareThreads => 1, MaxSpareThreads => 16 },
 );
@@ -20,42 +23,72 @@ $srv->start;
 
 sub told { return grep { MPMX::Server::Proc::waits_for($_, $srv->port) } $srv->children }
 
-# Seldom enough not to mistake for it what lasts a moment.
-sub lasts {
-    my ($what) = @_;
-    for (1 .. 5) {
-        return 0 unless $what->();
-        sleep 0.02;
-    }
-    return 1;
+# Both, nearly always: who queues up anew does not listen for a moment.
+sub both_listen {
+    return $srv->wait_for(sub {
+        my $n = 0;
+        for (1 .. 10) {
+            $n += $srv->children == 2 && told() == 2;
+            sleep 0.02;
+        }
+        return $n >= 8;
+    }, 15);
 }
 
-sub one_accepts { return $srv->wait_for(sub { lasts(sub { told() == 1 }) }, 15) }
+# The child that accepts, when it was one alone at two looks in a row. On a loaded machine that may not last.
+sub one_accepts {
+    my ($one, $last) = (0, 0);
+    my $end = time + 15;
+    while (!$one && time < $end) {
+        my @told = told();
+        my $now = @told == 1 ? $told[0] : 0;
+        $one = $now if $now == $last;
+        $last = $now;
+    }
+    return $one;
+}
 
-ok($srv->wait_for(sub { $srv->children == 2 && lasts(sub { told() == 2 }) }, 15), 'two children listen');
+# How long each of some clients takes that come to the other port one after the other, at most.
+sub slowest_elsewhere {
+    my $slowest = 0;
+    for (1 .. 100) {
+        my $began = time;
+        my $c = MPMX::Client->new(port => $srv->port(1), timeout => 20);
+        $c->send_request('/index.html', close => 1);
+        my $r = $c->response;
+        return 99 unless $r && $r->{status} == 200;
+        $c->close;
+        my $took = time - $began;
+        $slowest = $took if $took > $slowest;
+    }
+    return $slowest;
+}
+
+ok(both_listen(), 'two children listen');
 my $began = time;
 my @loads = map { MPMX::Load->start(port => $srv->port, clients => 8, keepalive => 0, pause => 0.005, secs => 120) } 1 .. 2;
 my $one = one_accepts();
-my ($first) = told();
+my $took = slowest_elsewhere();
+ok($took < 5, 'who comes to another port does not wait') or diag("$took s");
 if ($one) {
-    MPMX::Server::Proc::freeze($first);
-    ok($srv->wait_for(sub { grep { $_ != $first } told() }, 5), 'when it stands still, the other one listens');
+    MPMX::Server::Proc::freeze($one);
+    ok($srv->wait_for(sub { grep { $_ != $one } told() }, 5), 'when it stands still, the other one listens');
     is($srv->get('/index.html')->{status}, 200, 'and serves');
-    kill 'CONT', $first;
-    ok(one_accepts(), 'when it goes on, one is enough again');
+    kill 'CONT', $one;
 }
 my $secs = time - $began;
-my %n;
+my (%n, $late);
 for my $done (map { $_->stop } @loads) {
+    $late = 1 if $done->{slowest} > 0.25 && !$one;
     $n{$_} += $done->{$_} for keys %$done;
 }
 SKIP: {
-    # Where a core is not enough for them, or few come, both are needed.
-    skip(sprintf('%d connections per second on this machine', $n{conns} / $secs), 1)
-        if !$one && ($n{conns} < 3000 * $secs || MPMX::Server::slowness() > 1);
-    ok($one, sprintf('one child listens while %d connections come each second', $n{conns} / $secs));
+    my $rate = sprintf '%d connections per second', $n{conns} / $secs;
+    # Where a core is not enough for them, they are few or come in bursts, both children are needed.
+    skip("$rate on this machine", 1) if !$one && ($late || $n{conns} < 3000 * $secs || MPMX::Server::slowness() > 1);
+    ok($one, "one child listens while $rate come");
 }
 is($n{$_}, 0, "no client met $_") for qw(reset eof timeout refused bad);
-ok($srv->wait_for(sub { lasts(sub { told() == 2 }) }, 15), 'when they end, both listen');
+ok(both_listen(), 'when they end, both listen');
 $srv->finish;
 done_testing;

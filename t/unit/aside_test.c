@@ -23,7 +23,7 @@ const mpmx_policy mpmx_this_policy = { .name = "unit", .async = 1 };
 
 static mpmx_child child, first, third;
 static int64_t now_us, cpu_us, woken_at;
-static int open_here, open_there, queue, half_full, first_lives;
+static int open_here, open_there, queue, half_full, first_lives, said_full;
 
 int64_t mpmx_clock_coarse_ms(void) { return now_us / 1000 / 4 * 4; }
 int64_t mpmx_clock_us(void) { return now_us; }
@@ -54,6 +54,7 @@ int mpmx_crew_sum(mpmx_crew *crew, int which)
 
 void mpmx_listeners_pause(mpmx_child *c, int reason) { atomic_fetch_or(&c->paused, reason); }
 void mpmx_listeners_go_on(mpmx_child *c, int reason) { atomic_fetch_and(&c->paused, ~reason); }
+void mpmx_child_say(mpmx_child *c, char word) { said_full += c == &child && word == MPMX_SAY_FULL; }
 void mpmx_child_awake_at(mpmx_child *c, int64_t when) { (void)c; woken_at = when; }
 int mpmx_accept_queue_length(int fd) { (void)fd; return queue; }
 int mpmx_accept_queue_is_long(int fd) { (void)fd; return half_full; }
@@ -125,7 +126,7 @@ static void start(apr_pool_t *pool)
     child.ports = 1;
     child.listener = apr_pcalloc(pool, sizeof *child.listener);
     atomic_store(&child.phase, MPMX_PHASE_RUNNING);
-    open_here = open_there = queue = half_full = 0;
+    open_here = open_there = queue = half_full = said_full = 0;
     first_lives = 1;
     load = (struct load){ 5, 5, 40, 0, 3 };
     mpmx_aside_init(pool);
@@ -138,6 +139,8 @@ static void test_when(apr_pool_t *pool)
     start(pool);
     ok(until(1, 1000) < 60, "10 connections per ms of 40 us each: one child is enough");
     ok(woken_at > 0, "and looks after them");
+    is_num(said_full, 1, "after it has said that others may have to look at the sockets");
+    ok(mpmx_aside_anybody(&first) && !mpmx_aside_anybody(&child), "the first one knows that somebody relies on it");
     run(3000);
     ok(is_aside(), "as long as the first one takes them");
     start(pool);
@@ -188,6 +191,12 @@ static void test_back(apr_pool_t *pool)
     aside(pool);
     load.mine = load.theirs = 0;
     ok(until(0, 1000) <= 16, "when the first one accepts no more, it listens again");
+    ok(!mpmx_aside_anybody(&first), "and says so");
+    aside(pool);
+    until(0, 7);                         /* it has just looked, or is about to */
+    mpmx_aside_hurry(&child);
+    first_lives = 0;
+    is_num(until(0, 1000), 1, "at once when it is told that something has happened");
     aside(pool);
     first_lives = 0;
     ok(until(0, 1000) <= 16, "when the first one leaves");
@@ -205,7 +214,14 @@ static void test_back(apr_pool_t *pool)
     ok(until(0, 1000) <= 16, "when it is told to leave");
     aside(pool);
     queue = -1;
-    ok(until(0, 1000) <= 16, "where the system does not say how long the queue is");
+    ok(until(0, 1000) <= 16, "when the system does not say any more how long the queue is");
+    start(pool);
+    queue = -1;
+    ok(until(1, 1000) == 1000, "where it never does, nobody stands aside");
+    start(pool);
+    atomic_store(&first.deaf, 1);
+    mpmx_aside_say(&first, 1);
+    ok(until(1, 1000) == 1000, "nor for one that cannot listen to one of the ports");
 }
 
 static void test_overload(apr_pool_t *pool)
@@ -236,6 +252,19 @@ static void test_overload(apr_pool_t *pool)
     load.empties = 3;
     first_time = until(1, 60000);
     ok(first_time < 2 * 250 + 60, "once it was right for a second, soon again (%d ms)", first_time);
+}
+
+/* Whatever it was that has made it come back. */
+static void test_flapping(apr_pool_t *pool)
+{
+    int i;
+
+    start(pool);
+    for (i = 0; i < 20000; i++) {
+        mpmx_aside_say(&first, !is_aside());
+        pass();
+    }
+    ok(said_full >= 4 && said_full <= 9, "what does not last is tried %d times in 20 seconds", said_full);
 }
 
 /* What others write need not be true. */
@@ -276,6 +305,7 @@ int main(void)
     test_when(pool);
     test_back(pool);
     test_overload(pool);
+    test_flapping(pool);
     test_nonsense(pool);
     apr_pool_destroy(pool);
     apr_terminate();
