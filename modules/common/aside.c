@@ -61,6 +61,14 @@ void mpmx_aside_init(apr_pool_t *pool)
     }
 }
 
+void mpmx_aside_begin(int slot)
+{
+    if (!mpmx.tally)
+        return;
+    atomic_store(&mpmx.tally[slot].calm, 0);
+    atomic_store(&mpmx.tally[slot].aside, 0);    /* whose the slot was may not have come back */
+}
+
 /* Not exact where two threads count at once. */
 static void one_more(_Atomic unsigned *count)
 {
@@ -204,22 +212,29 @@ void mpmx_aside_consider(mpmx_child *child)
     atomic_store(&child->aside_lock, 0);
 }
 
-/* Does the first child leave more in a queue than it accepts in some milliseconds, and has found none empty
- * since the last look, several times in a row? Where the system does not say how long queues are, nobody
- * stands aside. */
-static int is_too_much(mpmx_child *child, unsigned led, int64_t past)
+/* Is a queue half full, or does the system not say? `longest`: the length of the longest. */
+static int is_half_full(const mpmx_child *child, int *longest)
 {
-    unsigned emptied = atomic_load_explicit(&mpmx.tally[child->aside.leader].emptied, memory_order_relaxed);
-    int64_t may_wait = past > 0 ? (int64_t)led * WAIT_US / past : 0;
-    int i, n, longest = 0;
+    int i, n;
 
+    *longest = 0;
     for (i = 0; i < child->ports; i++) {
         if ((n = mpmx_accept_queue_length(child->listener[i].fd)) < 0
             || mpmx_accept_queue_is_long(child->listener[i].fd))
             return 1;
-        if (n > longest)
-            longest = n;
+        if (n > *longest)
+            *longest = n;
     }
+    return 0;
+}
+
+/* Has the first child, which has accepted so many in so long, left more in a queue than it accepts in some
+ * milliseconds, and found none empty since the last look, several times in a row? */
+static int falls_behind(mpmx_child *child, int longest, unsigned led, int64_t past)
+{
+    unsigned emptied = atomic_load_explicit(&mpmx.tally[child->aside.leader].emptied, memory_order_relaxed);
+    int64_t may_wait = (int64_t)led * WAIT_US / past;
+
     if (longest > (may_wait > QUEUE ? may_wait : QUEUE) && emptied == child->aside_emptied)
         child->aside_long++;
     else
@@ -228,13 +243,12 @@ static int is_too_much(mpmx_child *child, unsigned led, int64_t past)
     return child->aside_long >= LONG_LOOKS;
 }
 
-/* Does the first child still take what comes, so many in so long, and does it go again? */
-static int leader_serves(const mpmx_child *child, unsigned led, int64_t past)
+/* Is the first child there, undisturbed, and do the connections that come to it go again? */
+static int leader_is_well(const mpmx_child *child)
 {
     int leader = child->aside.leader;
 
-    return led <= INT32_MAX && (int64_t)led * 2000 >= PER_MS * past && is_calm(leader)
-        && mpmx_scoreboard_is_partner(child, leader)
+    return is_calm(leader) && mpmx_scoreboard_is_partner(child, leader)
         && mpmx_scoreboard_connections(leader) - child->aside_leader_had <= GROWN;
 }
 
@@ -252,17 +266,20 @@ static void come_back(mpmx_child *child, int64_t now)
     mpmx_listeners_go_on(child, MPMX_PAUSE_ASIDE);
 }
 
-static void look_again(mpmx_child *child, int64_t now)
+static int is_needed(mpmx_child *child)
 {
     mpmx_aside *seen = &child->aside;
     int64_t us = mpmx_clock_us(), past = us - seen->us;
     unsigned leads = accepted_by(seen->leader), led = leads - seen->leads;
+    int longest;
 
+    if (mpmx_child_phase(child) != MPMX_PHASE_RUNNING || !leader_is_well(child) || is_half_full(child, &longest))
+        return 1;
+    if (past < LOOK_MS * 1000 / 2)
+        return 0;                        /* called early: too short a time to count in */
     seen->us = us;
     seen->leads = leads;
-    if (is_too_much(child, led, past) || !leader_serves(child, led, past)
-        || mpmx_child_phase(child) != MPMX_PHASE_RUNNING)
-        come_back(child, now);
+    return led > INT32_MAX || (int64_t)led * 2000 < PER_MS * past || falls_behind(child, longest, led, past);
 }
 
 void mpmx_aside_hurry(mpmx_child *child)
@@ -280,7 +297,8 @@ void mpmx_aside_go_on(mpmx_child *child, int64_t now, int64_t *until)
         when = now + LOOK_MS;            /* in any case */
         if (!atomic_exchange(&child->aside_lock, 1)) {
             atomic_store(&child->aside_until, when);
-            look_again(child, now);
+            if (is_needed(child))
+                come_back(child, now);
             atomic_store(&child->aside_lock, 0);
         }
     }

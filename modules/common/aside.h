@@ -31,6 +31,9 @@ int mpmx_aside_judge(const mpmx_aside_span *span);
  * starts any. */
 void mpmx_aside_init(apr_pool_t *pool);
 
+/* The slot is about to be a new child's. Parent, before it starts it. */
+void mpmx_aside_begin(int slot);
+
 /* Counts one connection. Workers, after an accept. */
 void mpmx_aside_count(mpmx_child *child);
 

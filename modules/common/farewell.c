@@ -1,11 +1,13 @@
 /* See farewell.h. */
 #include "farewell.h"
 #include "serve.h"
+#include "socket.h"
 
 #include <strings.h>
 #include <sys/socket.h>
 #include "http_core.h"
 #include "http_protocol.h"
+#include "http_request.h"
 #include "util_filter.h"
 
 #define FILTER_NAME "MPMX_FAREWELL"
@@ -22,21 +24,34 @@ static int is_plain(const ap_filter_t *f)
     return 1;
 }
 
-/* Not before the end: a response that comes in pieces reaches its client piece by piece. */
+/* A module may have closed the socket: the number is somebody else's then. */
+static int is_ours(const mpmx_view *view)
+{
+    return view->conn && view->conn->sock && !mpmx_socket_is_closed(view->conn);
+}
+
+/* Not before the end: a response that comes in pieces reaches its client piece by piece. Behind the end of the
+ * response comes what stands for the request. An answer to a head that could not be accepted may have none, and is
+ * then not yet written when its request is logged (httpd up to 2.4.48). */
 static apr_status_t watch(ap_filter_t *f, apr_bucket_brigade *bb)
 {
+    apr_bucket *last = APR_BRIGADE_EMPTY(bb) ? NULL : APR_BRIGADE_LAST(bb);
+    mpmx_view *view = mpmx_view_of(f->c);
     ap_filter_t *next = f->next;
 
-    if (!APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb))) {
-        mpmx_view *view = mpmx_view_of(f->c);
+    if (last && (APR_BUCKET_IS_EOS(last) || AP_BUCKET_IS_EOR(last)) && f->c->keepalive == AP_CONN_CLOSE
+        && is_ours(view)) {
+        int plain = is_plain(f->c->output_filters);
 
-        if (view->conn && f->c->keepalive == AP_CONN_CLOSE) {
-            view->last = f->ctx;
-            view->parting = is_plain(f->c->output_filters) ? MPMX_PARTS_PLAIN : MPMX_PARTS_LATER;
-            if (view->parting == MPMX_PARTS_PLAIN)
+        if (APR_BUCKET_IS_EOS(last)) {
+            if (plain)
                 mpmx_cork(view->conn->fd);
         }
-        ap_remove_output_filter(f);
+        else {
+            view->last = f->ctx;
+            view->parting = plain ? MPMX_PARTS_PLAIN : MPMX_PARTS_LATER;
+            ap_remove_output_filter(f);
+        }
     }
     return ap_pass_brigade(next, bb);
 }
@@ -53,7 +68,7 @@ static int written(request_rec *r)
         return DECLINED;
     parting = view->parting;
     view->parting = MPMX_PARTS_NOT;
-    if (!ap_get_conn_socket(r->connection))
+    if (!ap_get_conn_socket(r->connection) || !is_ours(view))
         return DECLINED;                 /* a module has taken it */
     if (parting == MPMX_PARTS_PLAIN)
         view->parted = shutdown(view->conn->fd, SHUT_WR) == 0;

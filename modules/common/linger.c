@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 #include "serve.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -36,14 +37,6 @@ static void end_without_descriptor(mpmx_worker *w, mpmx_conn *conn)
 {
     mpmx_serve_leave_pool(conn);
     end_with_pool(w, conn);
-}
-
-/* Has a module closed the socket, and left it to the connection? */
-static int is_closed(const mpmx_conn *conn)
-{
-    apr_os_sock_t fd = -1;
-
-    return apr_os_sock_get(&fd, conn->sock) != APR_SUCCESS || fd < 0;
 }
 
 /* Nothing unread, which would turn the close into a reset, and the client has not closed. */
@@ -79,7 +72,7 @@ static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
         return;
     }
     at_once = say_goodbye(w, conn, &is_short);
-    if (is_closed(conn)) {
+    if (mpmx_socket_is_closed(conn)) {
         end_without_descriptor(w, conn);
         return;
     }

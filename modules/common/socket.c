@@ -129,6 +129,13 @@ apr_status_t mpmx_socket_make(mpmx_conn *conn, apr_pool_t *pool)
     return rv == APR_SUCCESS ? apr_socket_addr_get(&remote, APR_REMOTE, conn->sock) : rv;
 }
 
+int mpmx_socket_is_closed(const mpmx_conn *conn)
+{
+    apr_os_sock_t fd = -1;
+
+    return apr_os_sock_get(&fd, conn->sock) != APR_SUCCESS || fd < 0;
+}
+
 void mpmx_socket_release(mpmx_conn *conn)
 {
     apr_os_sock_t none = -1;

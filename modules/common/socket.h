@@ -21,6 +21,9 @@ mpmx_conn *mpmx_socket_take_made(mpmx_worker *w, mpmx_listener *l);
 /* Makes conn->sock for a descriptor. Owner, worker. */
 apr_status_t mpmx_socket_make(mpmx_conn *conn, apr_pool_t *pool);
 
+/* Has a module closed conn->sock, and left it to the connection? Then the descriptor's number is not ours. Owner. */
+int mpmx_socket_is_closed(const mpmx_conn *conn);
+
 /* Takes the descriptor out of APR's hands, whose cleanup would close it. Owner. */
 void mpmx_socket_release(mpmx_conn *conn);
 

@@ -3,6 +3,8 @@
 #include "crew_rule.h"
 #include "threadstate.h"
 
+#include <errno.h>
+
 #define UNKNOWN_US     1500      /* ... where the system cannot say if it sleeps     */
 #define LONG_US       10000      /* computing this long: others get a time slice     */
 #define RECHECK_TICKS    16      /* how often a blocked one is asked whether it still is */
@@ -18,11 +20,11 @@ static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t ela
 
     if (w->state_fd == MPMX_STATE_UNASKED) {
         w->state_fd = mpmx_threadstate_open(atomic_load(&w->tid));
-        if (w->state_fd < 0)             /* no /proc: do not ask again each time */
-            w->state_fd = STATE_UNKNOWN;
+        if (w->state_fd < 0 && errno != EMFILE && errno != ENFILE)
+            w->state_fd = STATE_UNKNOWN; /* no /proc: do not ask again each time */
     }
     asleep = mpmx_threadstate_asleep(w->state_fd);
-    crew->blind |= asleep < 0;
+    crew->blind |= w->state_fd == STATE_UNKNOWN;
     if (atomic_load(&w->serial) != serial)
         return 0;                        /* it came back meanwhile and sleeps in the poller */
     if (asleep == 1 && w->suspect_serial != serial) {

@@ -35,17 +35,17 @@ sub both_listen {
     }, 15);
 }
 
-# The child that accepts, when it was one alone at two looks in a row. On a loaded machine that may not last.
+# The child that accepts, when it has been one alone for a while: nobody leaves his share to others for so long.
 sub one_accepts {
-    my ($one, $last) = (0, 0);
-    my $end = time + 15;
-    while (!$one && time < $end) {
+    my ($one, $since) = (0, 0);
+    my $end = time + 40;
+    while (time < $end) {
         my @told = told();
         my $now = @told == 1 ? $told[0] : 0;
-        $one = $now if $now == $last;
-        $last = $now;
+        ($one, $since) = ($now, time) if $now != $one;
+        return $one if $one && time - $since > 0.04;
     }
-    return $one;
+    return 0;
 }
 
 # How long each of some clients takes that come to the other port one after the other, at most.

@@ -22,7 +22,7 @@ $srv->start(mode => 'foreground');
 # That others are to listen; garbage, and what a child says once in its life.
 for my $words ('F', 'xRWL') {
     is($srv->get("/shout?$words")->{body}, "shouting\n", "a child shouts $words");
-    my ($victim) = reverse $srv->children;
+    my $victim = $srv->wait_for(sub { (reverse $srv->children)[0] }, 15) or die "no child\n";
     kill 'KILL', $victim;
     ok($srv->wait_for(sub { !grep { $_ == $victim } $srv->children }, 15), "$words: the end of a child is noticed");
     ok($srv->wait_for(sub { my $n = $srv->children; $n >= 1 && $n <= $most }, 15), 'and others are there');

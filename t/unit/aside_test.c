@@ -188,12 +188,23 @@ static void aside(apr_pool_t *pool)
 
 static void test_back(apr_pool_t *pool)
 {
+    int i;
+
     aside(pool);
     load.mine = load.theirs = 0;
     ok(until(0, 1000) <= 16, "when the first one accepts no more, it listens again");
     ok(!mpmx_aside_anybody(&first), "and says so");
     aside(pool);
     until(0, 7);                         /* it has just looked, or is about to */
+    now_us -= 900;
+    load.mine = load.theirs = 0;         /* the first one accepts none in so short a time */
+    for (i = 0; i < 3; i++) {
+        mpmx_aside_hurry(&child);
+        now_us -= 900;
+        pass();
+    }
+    ok(is_aside(), "called to look again and again it does not take fright");
+    aside(pool);
     mpmx_aside_hurry(&child);
     first_lives = 0;
     is_num(until(0, 1000), 1, "at once when it is told that something has happened");
@@ -285,6 +296,9 @@ static void test_nonsense(apr_pool_t *pool)
     load.mine = load.theirs = 0;
     until(0, 1000);
     ok(!is_aside(), "and listens when nobody else does");
+    aside(pool);
+    mpmx_aside_begin(child.slot);
+    ok(!mpmx_aside_anybody(&first), "a new child does not stand aside because the one before it in its slot did");
     start(pool);
     child.slot_lost = 1;
     memset(mpmx.tally, 0, MPMX_LINE * SLOTS);

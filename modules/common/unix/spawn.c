@@ -1,5 +1,6 @@
 /* Creating a child process, and the parent's table of them. See process.h. */
 #include "process.h"
+#include "aside.h"
 #include "child.h"
 #include "clock.h"
 #include "compat.h"
@@ -237,6 +238,7 @@ int mpmx_spawn(mpmx_retained *all, int bucket)
      * signals only where it waits for them. */
     sigfillset(&every);
     sigprocmask(SIG_SETMASK, &every, &before);
+    mpmx_aside_begin(slot);
     pid = fork();
     if (pid == 0) {
         close(pair[0]);

@@ -4,6 +4,7 @@
  * the competition for the cores worse, not better. */
 #include "threadstate.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +50,7 @@ void mpmx_threadstate_close(int handle)
 #else
 
 int mpmx_threadstate_self(void) { return 0; }
-int mpmx_threadstate_open(int tid) { (void)tid; return -1; }
+int mpmx_threadstate_open(int tid) { (void)tid; errno = ENOSYS; return -1; }
 int mpmx_threadstate_asleep(int handle) { (void)handle; return -1; }
 void mpmx_threadstate_close(int handle) { (void)handle; }
 

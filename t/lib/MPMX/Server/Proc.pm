@@ -20,8 +20,15 @@ sub slurp {
 sub listening {
     my ($pid, $port) = @_;
     my $local = sprintf ':%04X', $port;
-    my %is = map { my @f = split; @f > 9 && $f[1] =~ /$local\z/ && $f[3] eq '0A' ? ($f[9] => 1) : () }
-        split /\n/, slurp('/proc/net/tcp') || '';
+    my %is;
+    open(my $fh, '<', '/proc/net/tcp') or return;
+    while (my $line = <$fh>) {
+        my @f = split ' ', $line;
+        next if $f[0] eq 'sl';
+        last if $f[3] ne '0A';           # those that listen come first; of the others there may be many
+        $is{ $f[9] } = 1 if $f[1] =~ /$local\z/;
+    }
+    close $fh;
     my %open = map { (readlink($_) || '') =~ /\Asocket:\[(\d+)\]/ && $is{$1} ? ($1 => 1) : () } glob "/proc/$pid/fd/*";
     return sort keys %open;
 }
