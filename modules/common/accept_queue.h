@@ -7,7 +7,8 @@
  * system call. Any thread. */
 int mpmx_accept_queue_is_long(int fd);
 
-/* How many wait in it; -1: the system does not tell. A system call. Any thread. */
-int mpmx_accept_queue_length(int fd);
+/* How many wait in it, and how many there may be at most. Zero: the system does not tell. A system call. Any
+ * thread. */
+int mpmx_accept_queue(int fd, int *waiting, int *most);
 
 #endif

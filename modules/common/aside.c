@@ -30,7 +30,20 @@ struct mpmx_tally {
     _Atomic int aside;           /* it stands aside                                         */
 };
 
-int mpmx_aside_judge(const mpmx_aside_span *span)
+/* What has happened between two looks of a child that accepts. */
+struct span {
+    int64_t us;                  /* how long                                               */
+    int64_t cpu_us;              /* CPU time of this child                                 */
+    unsigned mine;               /* connections that it has accepted                       */
+    unsigned others;             /* ... and the other children with these sockets          */
+    unsigned leader;             /* ... and the first of them                              */
+    int more;                    /* connections that it has more than before               */
+    int calm;                    /* no thread of the first child has blocked for a while   */
+};
+
+/* Is one core enough for all, does the first child do its part, and do connections go as they come?
+ * 1: yes, 0: no, -1: it is too early to say. */
+static int judge(const struct span *span)
 {
     if (span->us > SPAN_MS * 1000)
         return 0;
@@ -146,7 +159,7 @@ static int first_of_all(const mpmx_child *child, unsigned *others)
 static int judge_now(mpmx_child *child)
 {
     mpmx_aside *seen = &child->aside, now;
-    mpmx_aside_span span;
+    struct span span;
     int verdict;
 
     now.leader = first_of_all(child, &now.others);
@@ -162,21 +175,25 @@ static int judge_now(mpmx_child *child)
     span.leader = now.leads - seen->leads;
     span.more = now.connections - seen->connections;
     span.calm = is_calm(now.leader);
-    verdict = now.leader == child->slot ? 0 : mpmx_aside_judge(&span);
+    verdict = now.leader == child->slot ? 0 : judge(&span);
     if (verdict >= 0)
         *seen = now;
     return verdict;
 }
 
-/* Whether it is right to stand aside will show in the queues. */
-static int sees_queues(const mpmx_child *child)
+/* Is a queue half full, or does the system not say? `longest`: the length of the longest. */
+static int is_half_full(const mpmx_child *child, int *longest)
 {
-    int i;
+    int i, waiting, most;
 
-    for (i = 0; i < child->ports; i++)
-        if (mpmx_accept_queue_length(child->listener[i].fd) < 0)
-            return 0;
-    return 1;
+    *longest = 0;
+    for (i = 0; i < child->ports; i++) {
+        if (!mpmx_accept_queue(child->listener[i].fd, &waiting, &most) || waiting > most / 2)
+            return 1;
+        if (waiting > *longest)
+            *longest = waiting;
+    }
+    return 0;
 }
 
 static void stand_aside(mpmx_child *child, int64_t now)
@@ -200,32 +217,17 @@ static int is_time(mpmx_child *child, int64_t now)
 void mpmx_aside_consider(mpmx_child *child)
 {
     int64_t now;
+    int longest;
 
     if (!has_tally(child) || !is_time(child, now = mpmx_clock_coarse_ms()) || atomic_exchange(&child->aside_lock, 1))
         return;
     if (is_time(child, now)) {           /* still: it may have come back meanwhile */
         atomic_store(&child->aside_next, now + LOOK_MS);
         if (!atomic_load(&child->paused) && mpmx_child_phase(child) == MPMX_PHASE_RUNNING
-            && judge_now(child) > 0 && sees_queues(child))
+            && judge_now(child) > 0 && !is_half_full(child, &longest))
             stand_aside(child, now);
     }
     atomic_store(&child->aside_lock, 0);
-}
-
-/* Is a queue half full, or does the system not say? `longest`: the length of the longest. */
-static int is_half_full(const mpmx_child *child, int *longest)
-{
-    int i, n;
-
-    *longest = 0;
-    for (i = 0; i < child->ports; i++) {
-        if ((n = mpmx_accept_queue_length(child->listener[i].fd)) < 0
-            || mpmx_accept_queue_is_long(child->listener[i].fd))
-            return 1;
-        if (n > *longest)
-            *longest = n;
-    }
-    return 0;
 }
 
 /* Has the first child, which has accepted so many in so long, left more in a queue than it accepts in some

@@ -12,21 +12,6 @@
 
 #include "child.h"
 
-/* What has happened between two looks of a child that accepts. */
-typedef struct mpmx_aside_span {
-    int64_t us;                  /* how long                                               */
-    int64_t cpu_us;              /* CPU time of this child                                 */
-    unsigned mine;               /* connections that it has accepted                       */
-    unsigned others;             /* ... and the other children with these sockets          */
-    unsigned leader;             /* ... and the first of them                              */
-    int more;                    /* connections that it has more than before               */
-    int calm;                    /* no thread of the first child has blocked for a while   */
-} mpmx_aside_span;
-
-/* Is one core enough for all, does the first child do its part, and do connections go as they come?
- * 1: yes, 0: no, -1: it is too early to say. Pure. */
-int mpmx_aside_judge(const mpmx_aside_span *span);
-
 /* Memory in which the children count what they accept. Without it nobody stands aside. Parent, before it
  * starts any. */
 void mpmx_aside_init(apr_pool_t *pool);

@@ -66,6 +66,7 @@ typedef struct mpmx_child {
     int ports;                   /* the first of them, which accept; never less       */
     pthread_mutex_t listen_lock; /* paused, and the poller's idea of the listeners    */
     _Atomic int paused;          /* MPMX_PAUSE_* bits                                 */
+    _Atomic int deaf;            /* it cannot listen to one of its ports              */
     _Atomic int64_t shed_until;  /* coarse ms; when to try again after SHED           */
     _Atomic int64_t shed_logged; /* coarse ms; or 0                                   */
     _Atomic int64_t room_made;   /* coarse ms; idle ones were closed near the limit   */
@@ -89,7 +90,6 @@ typedef struct mpmx_child {
     _Atomic unsigned unasked_until;      /* `accepted` up to which there is none      */
     unsigned unasked;            /* housekeeper's; for how many the last time         */
     /* What was so when it last looked whether it is needed, see aside.c: who holds the lock has it. */
-    _Atomic int deaf;            /* it cannot listen to one of its ports               */
     _Atomic int aside_lock;
     mpmx_aside aside;
     int64_t aside_since;         /* coarse ms; MPMX_PAUSE_ASIDE began                 */

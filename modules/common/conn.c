@@ -113,7 +113,7 @@ mpmx_conn *mpmx_conn_open(mpmx_worker *w, int fd, mpmx_listener *listener, const
     conn->tls = conn->inner = listener->tls;
     conn->shaken = conn->ended = 0;
     conn->drained = conn->head_late = conn->notified = conn->closing = conn->linger_short = 0;
-    conn->proto_known = conn->dead = conn->no_more = conn->alone = conn->cool = 0;
+    conn->proto_known = conn->dead = conn->alone = conn->cool = 0;
     conn->restless = conn->hurry = conn->heard = 0;
     mpmx_conn_forget_head(conn);
     conn->keepalives = 0;

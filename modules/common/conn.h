@@ -108,7 +108,6 @@ struct mpmx_conn {
     unsigned closing : 1;        /* its pool is being cleared by us                   */
     unsigned linger_short : 1;
     unsigned proto_known : 1;    /* c's protocol was looked at                        */
-    unsigned no_more : 1;        /* view.last_request, for after the conn_rec         */
     unsigned alone : 1;          /* its thread rests (crew.h) until it ends: not async */
     unsigned cool : 1;           /* its pool's free memory is with a worker (pools.c) */
     unsigned dead : 1;           /* its pool was destroyed by a module                */

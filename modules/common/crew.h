@@ -137,7 +137,7 @@ struct mpmx_crew {
     int active;                          /* have served since the last tick, or serve */
     int idle_ticks;                      /* in a row in which nobody was seen to serve */
     int blind;                           /* the system does not say who is asleep    */
-    int calm_ticks;                      /* in a row in which nobody was slow or blocked; up to CALM_TICKS */
+    int calm_ticks;                      /* in a row in which nobody was found asleep; up to CALM_TICKS */
     unsigned ticks;
     int interval_us;                     /* until the next tick                      */
     /* Changed by every worker around every wait: apart from what all only read. */

@@ -77,8 +77,7 @@ static void end(mpmx_worker *w, mpmx_conn *conn, int gone)
         return;
     }
     /* TLS has a goodbye of its own to come, and so may a protocol that we do not know. */
-    conn->no_more = conn->view.last_request && conn->gated && !conn->tls;
-    if (conn->no_more && !at_once && is_silent(conn->fd)) {
+    if (conn->view.last_request && conn->gated && !conn->tls && !at_once && is_silent(conn->fd)) {
         end_with_pool(w, conn);
         return;
     }
@@ -105,7 +104,6 @@ void mpmx_linger_gone(mpmx_worker *w, mpmx_conn *conn)
 void mpmx_linger_asleep(mpmx_worker *w, mpmx_conn *conn)
 {
     conn->linger_short = 1;
-    conn->no_more = 0;
     if (shutdown(conn->fd, SHUT_WR) < 0)
         mpmx_conn_close(w, conn);
     else
@@ -131,13 +129,8 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn)
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (conn->no_more && mpmx_conn_get_state(conn) != MPMX_CONN_LINGER) {
-                mpmx_conn_close(w, conn);
-                return;
-            }
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
-        }
         if (n <= 0) {
             mpmx_conn_close(w, conn);
             return;

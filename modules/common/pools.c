@@ -56,23 +56,19 @@ void mpmx_pool_trim(apr_pool_t *pool)
     apr_allocator_max_free_set(allocator, ap_max_mem_free);
 }
 
-void mpmx_pool_give(mpmx_worker *w, apr_pool_t *pool)
-{
-    if (w->spare_pools < MPMX_SPARE_POOLS) {
-        apr_pool_clear(pool);
-        w->spare_pool[w->spare_pools++] = pool;
-    }
-    else {
-        apr_pool_destroy(pool);
-    }
-}
-
 void mpmx_pool_put_back(mpmx_worker *w, apr_pool_t *pool)
 {
     if (w->spare_pools < MPMX_SPARE_POOLS)
         w->spare_pool[w->spare_pools++] = pool;
     else
         apr_pool_destroy(pool);
+}
+
+void mpmx_pool_give(mpmx_worker *w, apr_pool_t *pool)
+{
+    if (w->spare_pools < MPMX_SPARE_POOLS)
+        apr_pool_clear(pool);            /* else it is destroyed */
+    mpmx_pool_put_back(w, pool);
 }
 
 static int has_blocks(mpmx_worker *w)

@@ -37,8 +37,8 @@ int mpmx_share_leave(mpmx_child *child, const mpmx_listener *l)
     mpmx_scoreboard_publish(child);
     others = others_have(child, &share);
     if (!share || mpmx_scoreboard_connections(child->slot) <= share + MARGIN
-        || (int)(atomic_load(&child->unasked_until) - n) > 0 || mpmx_accept_queue_is_long(l->fd)
-        || mpmx_aside_anybody(child))
+        || (int)(atomic_load(&child->unasked_until) - n) > 0 || mpmx_aside_anybody(child)
+        || mpmx_accept_queue_is_long(l->fd))
         return 0;
     atomic_store(&child->others_had, others);
     atomic_store(&child->leave_until, when);

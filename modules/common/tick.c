@@ -11,7 +11,7 @@
 #define STATE_UNKNOWN   (-2)
 #define IDLE_TICKS        3      /* who sees nobody serve so often looks less, or no more */
 #define GOOD_MANY         8      /* served between two ticks: an eighth of a ms each      */
-#define CALM_TICKS       64      /* in a row without anybody slow: they may be fewer      */
+#define CALM_TICKS       64      /* in a row without anybody asleep: they may be fewer    */
 
 /* Has this worker stopped computing (or computed for long)? Marks it if so. */
 static int look_at(mpmx_crew *crew, mpmx_worker *w, unsigned serial, int64_t elapsed)

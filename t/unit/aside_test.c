@@ -56,8 +56,15 @@ void mpmx_listeners_pause(mpmx_child *c, int reason) { atomic_fetch_or(&c->pause
 void mpmx_listeners_go_on(mpmx_child *c, int reason) { atomic_fetch_and(&c->paused, ~reason); }
 void mpmx_child_say(mpmx_child *c, char word) { said_full += c == &child && word == MPMX_SAY_FULL; }
 void mpmx_child_awake_at(mpmx_child *c, int64_t when) { (void)c; woken_at = when; }
-int mpmx_accept_queue_length(int fd) { (void)fd; return queue; }
-int mpmx_accept_queue_is_long(int fd) { (void)fd; return half_full; }
+
+int mpmx_accept_queue(int fd, int *waiting, int *most)
+{
+    (void)fd;
+    *waiting = half_full ? 300 : queue;
+    *most = 511;
+    return queue >= 0;
+}
+
 
 /* A load, per millisecond. */
 static struct load {

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Zero: not told. */
-static int ask(int fd, int *waiting, int *most)
+int mpmx_accept_queue(int fd, int *waiting, int *most)
 {
 #if defined(__linux__) && defined(TCP_INFO)
     struct tcp_info info;
@@ -33,12 +32,5 @@ int mpmx_accept_queue_is_long(int fd)
 {
     int waiting, most;
 
-    return ask(fd, &waiting, &most) && most > 0 && waiting > most / 2;
-}
-
-int mpmx_accept_queue_length(int fd)
-{
-    int waiting, most;
-
-    return ask(fd, &waiting, &most) ? waiting : -1;
+    return mpmx_accept_queue(fd, &waiting, &most) && most > 0 && waiting > most / 2;
 }
