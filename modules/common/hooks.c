@@ -3,6 +3,7 @@
 #include "mpmx.h"
 #include "compat.h"
 #include "directives.h"
+#include "extended_status.h"
 #include "farewell.h"
 #include "log.h"
 #include "netbucket.h"
@@ -247,6 +248,7 @@ void mpmx_register_hooks(apr_pool_t *pool)
     ap_hook_insert_network_bucket(mpmx_netbucket_insert, NULL, NULL, APR_HOOK_MIDDLE);
     mpmx_tls_head_register();
     mpmx_farewell_register();
+    mpmx_extended_status_register();
     ap_hook_post_read_request(mpmx_view_post_read, NULL, NULL, APR_HOOK_MIDDLE);
     if (mpmx_this_policy.async) {
         ap_hook_mpm_register_timed_callback(mpmx_timed_callback, NULL, NULL, APR_HOOK_MIDDLE);

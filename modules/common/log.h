@@ -22,6 +22,11 @@
 
 MPMX_USE_MODULE(MPMX_MODULE);
 
+/* This DSO's module record: the key to its part of a conn_rec's or request_rec's configuration. */
+#define MPMX_JOIN_(a, b) a##b
+#define MPMX_JOIN(a, b)  MPMX_JOIN_(a, b)
+#define MPMX_THIS_MODULE MPMX_JOIN(MPMX_MODULE, _module)
+
 /* Format and first argument of a message whose AH number is the MPM's own (mpmx.h):
  * ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, MPMX_AH(STOP, "shutting down")) */
 #define MPMX_AH(which, format) "AH%05d: " format, mpmx_this_policy.ah[MPMX_AH_##which]

@@ -13,18 +13,14 @@
 #include <limits.h>
 #include <string.h>
 
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define THIS_MODULE JOIN(MPMX_MODULE, _module)
-
 mpmx_view *mpmx_view_of(conn_rec *c)
 {
-    return ap_get_module_config(c->conn_config, &THIS_MODULE);
+    return ap_get_module_config(c->conn_config, &MPMX_THIS_MODULE);
 }
 
 void mpmx_view_attach(conn_rec *c, mpmx_view *view)
 {
-    ap_set_module_config(c->conn_config, &THIS_MODULE, view);
+    ap_set_module_config(c->conn_config, &MPMX_THIS_MODULE, view);
 }
 
 static int milliseconds(apr_interval_time_t t)

@@ -24,9 +24,10 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/times.h>
 #include <unistd.h>
 
-enum { ACCEPT, EPOLL_CTL, FORK, THREAD, MMAP, SOCKETPAIR, RECV, EVENTFD, PIPE, MEMORY, MAPPED, CALLS };
+enum { ACCEPT, EPOLL_CTL, FORK, THREAD, MMAP, SOCKETPAIR, RECV, EVENTFD, PIPE, MEMORY, MAPPED, TIMES, CALLS };
 
 struct fault {
     _Atomic uint64_t plan;
@@ -46,6 +47,7 @@ static const int errors[CALLS][8] = {
     [PIPE] = { EMFILE, ENFILE },
     [MEMORY] = { ENOMEM },
     [MAPPED] = { ENOMEM },
+    [TIMES] = { EINVAL },
 };
 
 static struct fault *fault;
@@ -135,6 +137,12 @@ void *mmap64(void *at, size_t size, int prot, int flags, int fd, off64_t offset)
     if (fd >= 0)
         FAIL_OR(MAPPED, MAP_FAILED);
     return REAL(mmap64)(at, size, prot, flags, fd, offset);
+}
+
+clock_t times(struct tms *used)
+{
+    FAIL_OR(TIMES, (clock_t)-1);
+    return REAL(times)(used);
 }
 
 int socketpair(int domain, int type, int protocol, int pair[2])

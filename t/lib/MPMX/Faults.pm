@@ -16,7 +16,7 @@ use MPMX::Server;
 use MPMX::Server::Toolchain;
 use Time::HiRes qw(sleep);
 
-my @calls = qw(accept epoll_ctl fork thread mmap socketpair recv eventfd pipe memory mapped);
+my @calls = qw(accept epoll_ctl fork thread mmap socketpair recv eventfd pipe memory mapped times);
 my %index = map { $calls[$_] => $_ } 0 .. $#calls;
 
 use constant SIZE => 16;
