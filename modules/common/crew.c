@@ -191,7 +191,7 @@ static int batch_size(mpmx_crew *crew)
 {
     int allowed = atomic_load_explicit(&crew->allowed, memory_order_relaxed);
 
-    if (crew->announced || allowed > atomic_load_explicit(&crew->base, memory_order_relaxed))
+    if (crew->announced || mpmx_crew_blocks(crew))
         return 1;
     return allowed > 1 ? SHARED_BATCH : MPMX_BATCH;
 }

@@ -181,6 +181,13 @@ void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work);
  * Housekeeper only. `now` in microseconds. */
 int mpmx_crew_tick(mpmx_crew *crew, int64_t now);
 
+/* Do handlers block now, or did so lately? Where waits are announced that is not known. Any thread. */
+static inline int mpmx_crew_blocks(const mpmx_crew *crew)
+{
+    return atomic_load_explicit(&crew->allowed, memory_order_relaxed)
+         > atomic_load_explicit(&crew->base, memory_order_relaxed) && !crew->announced;
+}
+
 /* Has no worker been found blocked in the last ticks? Housekeeper. */
 int mpmx_crew_is_calm(const mpmx_crew *crew);
 

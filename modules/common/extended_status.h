@@ -2,9 +2,13 @@
  *
  * With ExtendedStatus, which mod_status turns on, the core counts a request as soon as it has been logged, and asks
  * times(2) each time how much CPU time the process has used.  That adds up all of its threads, and makes the
- * scheduler bring its accounts up to date, who takes the core away more often then.  But the answer is in
+ * scheduler bring its accounts up to date, which takes the core away more often then.  But the answer is in
  * hundredths of a second, and a server makes hundreds of requests in one.  So requests on our own connections are
  * counted here, in the same fields, and times(2) is asked once in the time in which its answer can change.
+ *
+ * Not while handlers block: then there are more threads than cores, here and behind the proxy, and those that the
+ * kernel has woken up wait for a core less long if its accounts are right.  A backend of 20 ms, with both cores full,
+ * has a 99th percentile of 37 ms with the core's way of counting, and 46 without.
  */
 #ifndef MPMX_EXTENDED_STATUS_H
 #define MPMX_EXTENDED_STATUS_H

@@ -114,7 +114,7 @@ sub write_results {
         'Figures with rounds are medians. Behind them is how far the rounds lie apart, half of the distance from least '
             . 'to most. A ratio is to the stock MPM of the same name (winnt: to stock worker), the median of the ratios '
             . 'of the rounds.',
-        'Every httpd: a file of 1000 bytes, KeepAliveTimeout 60, MaxKeepAliveRequests 0, EnableSendfile off, EnableMMAP off, no access log; '
+        'Every httpd: a file of 1000 bytes, KeepAliveTimeout 60, MaxKeepAliveRequests 0, EnableSendfile off, EnableMMAP off, no access log, mod_status; '
             . 'event, stock and ours: AsyncRequestWorkerFactor 400.',
         'Scenarios without rounds are measured once, each server freshly started.',
         sprintf('It took %.0f s%s.', $session->took, defined $load ? "; load of the machine before: $load" : ''),

@@ -75,7 +75,8 @@ trap 'exit 143' TERM HUP
 
 # What all configurations have in common; the rest differs by server.
 {
-    load_modules unixd authz_core mime dir
+    # mod_status as most servers have it: it turns ExtendedStatus on, which costs something with each request.
+    load_modules unixd authz_core mime dir status
     say "TypesConfig /dev/null"
     server_user
 } > "$work/common.conf" || exit 2
