@@ -72,7 +72,7 @@ static int logged(request_rec *r)
     mpmx_conn *conn = conn_of(c);
     worker_score *row;
 
-    if (mpmx_crew_blocks(&mpmx.child->crew) || !conn || !c->sbh || c->sbh != conn->sbh || !ap_extended_status
+    if (!conn || !c->sbh || c->sbh != conn->sbh || !ap_extended_status || mpmx_crew_blocks(&mpmx.child->crew)
         || ap_get_module_config(r->request_config, &MPMX_THIS_MODULE) != r)
         return DECLINED;
     row = ap_get_scoreboard_worker(c->sbh);
