@@ -1,6 +1,7 @@
 /* See backend.h. The bucket does what APR's own for sockets does, but for the announcement. */
 #include "backend.h"
-#include "crew.h"
+#include "child.h"
+#include "clock.h"
 #include "log.h"
 #include "schedule.h"
 
@@ -34,6 +35,15 @@ static apr_bucket *backend_create(apr_socket_t *socket, apr_bucket_alloc_t *list
 
 #define AT_ONCE_WAITS 64         /* in the poller without a backend, until a thread waits its turn again */
 
+/* Seldom written, as the clock is coarse: others read it with each request. */
+static void note_wait(mpmx_crew *crew)
+{
+    int64_t now = mpmx_clock_coarse_ms();
+
+    if (atomic_load_explicit(&crew->backend_at, memory_order_relaxed) != now)
+        atomic_store_explicit(&crew->backend_at, now, memory_order_relaxed);
+}
+
 /* Waits for input as long as the socket's timeout says. Others run meanwhile. */
 static apr_status_t await(apr_socket_t *socket)
 {
@@ -46,6 +56,7 @@ static apr_status_t await(apr_socket_t *socket)
          * those that serve small requests, and others have waited for the backend as long. */
         mpmx_schedule_at_once();
         w->at_once = AT_ONCE_WAITS;
+        note_wait(&w->child->crew);
         mpmx_crew_rest(w);
     }
     rv = apr_wait_for_io_or_timeout(NULL, socket, 1);

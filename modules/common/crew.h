@@ -18,9 +18,9 @@
  * waiting and does not pay the tick's delay for each request.
  * docs/internals/crew.md has the measurements behind this.
  *
- * Threads that were never needed do not exist: each one makes every request dearer, because
- * the kernel adds up all threads of a process for times(2), which httpd calls for each. The
- * housekeeper starts them ahead of their use.  Until then their workers stand by.
+ * Threads that were never needed do not exist: a stack less, and one less for the kernel to add up when
+ * it is asked for the CPU time of the process. The housekeeper starts them ahead of their use.  Until
+ * then their workers stand by.
  *
  *   STANDBY --released--> POLLING --report--> SERVING --+--> POLLING
  *      ^                                      |   ^     |
@@ -131,6 +131,7 @@ struct mpmx_crew {
     _Atomic int lacking;                 /* threads that the housekeeper is to start */
     _Atomic int tick_wanted;             /* 0: the housekeeper sleeps, kick it       */
     _Atomic int all_taken;               /* announced: nobody is there for reports   */
+    _Atomic int64_t backend_at;          /* a handler has waited for a backend; coarse ms */
     int spare_x16;                       /* housekeeper's                            */
     int suspects;                        /* asleep in this tick for the first time    */
     int slow;                            /* resting, or not a good many served since the last */
@@ -181,7 +182,8 @@ void mpmx_crew_submit(mpmx_crew *crew, mpmx_work *work);
  * Housekeeper only. `now` in microseconds. */
 int mpmx_crew_tick(mpmx_crew *crew, int64_t now);
 
-/* Do handlers block now, or did so lately? Where waits are announced that is not known. Any thread. */
+/* Do handlers block that have not announced it, or did so lately? Not known where all waits are announced
+ * (`announced`). Any thread. */
 static inline int mpmx_crew_blocks(const mpmx_crew *crew)
 {
     return atomic_load_explicit(&crew->allowed, memory_order_relaxed)

@@ -10,6 +10,8 @@
 #include "http_protocol.h"
 #include "http_request.h"
 
+#define BACKEND_MS 100           /* how long a wait for a backend counts as now */
+
 static APR_OPTIONAL_FN_TYPE(ap_logio_get_last_bytes) *bytes_by_logio;
 
 static void find_logio(void)
@@ -21,8 +23,9 @@ static void find_logio(void)
 static mpmx_conn *conn_of(conn_rec *c)
 {
     const mpmx_view *view = mpmx_view_of(c);
+    mpmx_conn *conn = view ? view->conn : NULL;
 
-    return view && view->conn && view->conn->c == c ? view->conn : NULL;
+    return conn && conn->c == c ? conn : NULL;
 }
 
 /* From here on the request ends with the bucket that stands for its end, and is counted there. One that is logged
@@ -41,7 +44,7 @@ static apr_off_t bytes_of(const request_rec *r)
     return r->method && !strcmp(r->method, "HEAD") ? 0 : r->bytes_sent;
 }
 
-static void count(worker_score *row, const request_rec *r)
+static void count(worker_score *row, const request_rec *r, int64_t now)
 {
     apr_off_t bytes = bytes_of(r);
 
@@ -52,7 +55,7 @@ static void count(worker_score *row, const request_rec *r)
     row->my_bytes_served += bytes;
     row->access_count++;
     row->bytes_served += bytes;
-    mpmx_process_times(row, mpmx_clock_coarse_ms());
+    mpmx_process_times(row, now);
 }
 
 static apr_status_t give_back_row(void *data)
@@ -64,22 +67,38 @@ static apr_status_t give_back_row(void *data)
     return APR_SUCCESS;
 }
 
+/* Do handlers block, or wait for a backend? */
+static int somebody_waits(const mpmx_crew *crew, int64_t now)
+{
+    return mpmx_crew_blocks(crew)
+        || now - atomic_load_explicit(&crew->backend_at, memory_order_relaxed) < BACKEND_MS;
+}
+
+/* Is it this thread that serves the connection, and its row? A module may end a suspended request on its own. */
+static int serves(const mpmx_worker *w, const mpmx_conn *conn, const conn_rec *c)
+{
+    return conn && c->sbh && c->sbh == conn->sbh && mpmx_conn_get_state(conn) == MPMX_CONN_SERVING
+        && atomic_load_explicit(&conn->server, memory_order_relaxed) == w->slot;
+}
+
 /* The core counts after this, unless the connection has no row: so it has none until the cleanup that calls
  * us has returned, and the next one of the same kind gives it back. */
 static int logged(request_rec *r)
 {
     conn_rec *c = r->connection;
+    mpmx_worker *w = mpmx_crew_self();
     mpmx_conn *conn = conn_of(c);
+    int64_t now = mpmx_clock_coarse_ms();
     worker_score *row;
 
-    if (!conn || !c->sbh || c->sbh != conn->sbh || !ap_extended_status || mpmx_crew_blocks(&mpmx.child->crew)
+    if (!ap_extended_status || !w || !serves(w, conn, c) || somebody_waits(&w->child->crew, now)
         || ap_get_module_config(r->request_config, &MPMX_THIS_MODULE) != r)
         return DECLINED;
     row = ap_get_scoreboard_worker(c->sbh);
     if (!row || row->status != SERVER_BUSY_LOG)
         return DECLINED;                 /* somebody else runs the hook */
     ap_set_module_config(r->request_config, &MPMX_THIS_MODULE, NULL);
-    count(row, r);
+    count(row, r, now);
     apr_pool_pre_cleanup_register(r->pool, conn, give_back_row);
     c->sbh = NULL;
     return DECLINED;

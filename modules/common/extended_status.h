@@ -6,9 +6,9 @@
  * hundredths of a second, and a server makes hundreds of requests in one.  So requests on our own connections are
  * counted here, in the same fields, and times(2) is asked once in the time in which its answer can change.
  *
- * Not while handlers block: then there are more threads than cores, here and behind the proxy, and those that the
- * kernel has woken up wait for a core less long if its accounts are right.  A backend of 20 ms, with both cores full,
- * has a 99th percentile of 37 ms with the core's way of counting, and 46 without.
+ * Not while handlers block, or wait for a backend: then there are more threads than cores, here and behind the proxy,
+ * and those that the kernel has woken up wait for a core less long if its accounts are right.  A backend of 20 ms, with
+ * both cores full, has a 99th percentile of 37 ms with the core's way of counting, and 46 without.
  */
 #ifndef MPMX_EXTENDED_STATUS_H
 #define MPMX_EXTENDED_STATUS_H

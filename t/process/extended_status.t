@@ -7,7 +7,8 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use MPMX::Faults;
 use MPMX::Server;
-use Time::HiRes qw(time);
+use MPMX::Server::Toolchain;
+use Time::HiRes qw(time sleep);
 
 my $faults = MPMX::Server::is_stock() ? undef : MPMX::Faults->new;
 MPMX::Server->need_modules('status');
@@ -94,7 +95,8 @@ for my $case (@cases) {
     $c = $srv->connect;
     $c->send("GET /file bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     is($c->response->{status}, 400, 'a head that is not accepted');
-    (undef, $more) = status_after(1);
+    # Up to 2.4.48 it was logged, but not counted.
+    (undef, $more) = status_after(MPMX::Server::Toolchain::httpd_version() >= 2_004_049 ? 1 : 0);
     is($more, 0, 'is counted once');
     $c->close;
 }
@@ -105,21 +107,25 @@ my ($acc) = $kept->request('/server-status')->{body} =~ m{<td>([^<]*)</td><td><b
 like($acc, qr{^\s*2[01]/\d+/\d+}, 'the requests of this connection') or diag("it says $acc");
 
 SKIP: {
-    skip "httpd's own MPMs ask each time", 2 unless $faults;
+    skip "httpd's own MPMs ask each time", 3 unless $faults;
     my $requests = 1500;
-    my ($asked, $may) = (0, 0);
+    my ($asked, $may, $bad, $slow) = (0, 0, 0, 0);
     # Where handlers block the core asks as ever, and a machine with other things to do may make it look so.
-    for (1 .. 5) {
+    for (1 .. 8) {
         $faults->arm(times => 62);
         my $begun = time;
-        my $good = grep { $kept->request('/index.html')->{status} == 200 } 1 .. $requests;
+        $bad += grep { $kept->request('/index.html')->{status} != 200 } 1 .. $requests;
         my $took = time - $begun;
         $asked = $faults->seen('times');
         $faults->disarm;
         # The answer is in hundredths of a second.
         $may = 4 + int($took * 100);
-        last if $good == $requests && $asked > 0 && $asked <= $may;
+        $slow = 2 * $may > $requests;
+        last if !$slow && $asked > 0 && $asked <= $may;
+        sleep 0.5;
     }
+    is($bad, 0, 'all are answered');
+    skip 'the machine is too slow to tell', 2 if $slow;
     cmp_ok($asked, '>', 0, 'the system is asked for CPU time');
     cmp_ok($asked, '<=', $may, "no more often than the answer changes, with $requests requests");
 }

@@ -45,8 +45,11 @@ void mpmx_process_times(worker_score *row, int64_t now)
 {
     int64_t due = atomic_load_explicit(&last.due, memory_order_relaxed);
 
-    if (now >= due && atomic_compare_exchange_strong(&last.due, &due, now + unit_ms()))
+    if (now >= due) {
+        if (!atomic_compare_exchange_strong(&last.due, &due, now + unit_ms()))
+            return;                      /* somebody asks: what is known is older than the row may be */
         ask();
+    }
     row->times.tms_utime = used(USER);
     row->times.tms_stime = used(SYSTEM);
     row->times.tms_cutime = used(CHILDREN_USER);
