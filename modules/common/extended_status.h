@@ -7,8 +7,9 @@
  * counted here, in the same fields, and times(2) is asked once in the time in which its answer can change.
  *
  * Not while handlers block, or wait for a backend: then there are more threads than cores, here and behind the proxy,
- * and those that the kernel has woken up wait for a core less long if its accounts are right.  A backend of 20 ms, with
- * both cores full, has a 99th percentile of 37 ms with the core's way of counting, and 46 without.
+ * and those that the kernel has woken up may wait for a core less long if its accounts are right.  A backend of 20 ms,
+ * with both cores full, had a 99th percentile of 37 ms with the core's way of counting and 46 without, in one series of
+ * 46 rounds; in others the difference was as small as between two copies of the same build.
  */
 #ifndef MPMX_EXTENDED_STATUS_H
 #define MPMX_EXTENDED_STATUS_H
