@@ -19,20 +19,11 @@ static void find_logio(void)
     bytes_by_logio = APR_RETRIEVE_OPTIONAL_FN(ap_logio_get_last_bytes);
 }
 
-/* The record of a connection that the MPM has made; NULL for others. */
-static mpmx_conn *conn_of(conn_rec *c)
-{
-    const mpmx_view *view = mpmx_view_of(c);
-    mpmx_conn *conn = view ? view->conn : NULL;
-
-    return conn && conn->c == c ? conn : NULL;
-}
-
 /* From here on the request ends with the bucket that stands for its end, and is counted there. One that is logged
  * without ever having begun, because its head did not come in time, is not. */
 static int begins(request_rec *r, int lookup)
 {
-    if (ap_extended_status && !lookup && !r->main && !r->prev && conn_of(r->connection))
+    if (ap_extended_status && !lookup && !r->main && !r->prev && mpmx_view_conn(r->connection))
         ap_set_module_config(r->request_config, &MPMX_THIS_MODULE, r);
     return DECLINED;
 }
@@ -87,12 +78,15 @@ static int logged(request_rec *r)
 {
     conn_rec *c = r->connection;
     mpmx_worker *w = mpmx_crew_self();
-    mpmx_conn *conn = conn_of(c);
-    int64_t now = mpmx_clock_coarse_ms();
+    mpmx_conn *conn;
     worker_score *row;
+    int64_t now;
 
-    if (!ap_extended_status || !w || !serves(w, conn, c) || somebody_waits(&w->child->crew, now)
-        || ap_get_module_config(r->request_config, &MPMX_THIS_MODULE) != r)
+    if (!ap_extended_status || !w || ap_get_module_config(r->request_config, &MPMX_THIS_MODULE) != r)
+        return DECLINED;
+    conn = mpmx_view_conn(c);
+    now = mpmx_clock_coarse_ms();
+    if (!serves(w, conn, c) || somebody_waits(&w->child->crew, now))
         return DECLINED;
     row = ap_get_scoreboard_worker(c->sbh);
     if (!row || row->status != SERVER_BUSY_LOG)

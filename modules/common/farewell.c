@@ -64,7 +64,7 @@ static int written(request_rec *r)
     int parting;
 
     /* Of pipelined ones, those before the last may be written with it. */
-    if (!view || !view->conn || view->conn->c != r->connection || !view->parting || view->last != r)
+    if (!mpmx_view_conn(r->connection) || !view->parting || view->last != r)
         return DECLINED;
     parting = view->parting;
     view->parting = MPMX_PARTS_NOT;

@@ -49,6 +49,10 @@ void mpmx_linger_drain(mpmx_worker *w, mpmx_conn *conn);
 /* The MPM's part of a conn_rec; NULL for one that the MPM did not make (a proxy's). */
 mpmx_view *mpmx_view_of(conn_rec *c);
 
+/* The record of a connection that the MPM has made; NULL for a secondary one, or one that has ended for
+ * the MPM. */
+mpmx_conn *mpmx_view_conn(conn_rec *c);
+
 void mpmx_view_attach(conn_rec *c, mpmx_view *view);
 
 /* Sets the timeouts that apply from now on. */

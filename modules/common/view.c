@@ -23,6 +23,14 @@ void mpmx_view_attach(conn_rec *c, mpmx_view *view)
     ap_set_module_config(c->conn_config, &MPMX_THIS_MODULE, view);
 }
 
+mpmx_conn *mpmx_view_conn(conn_rec *c)
+{
+    const mpmx_view *view = mpmx_view_of(c);
+    mpmx_conn *conn = view ? view->conn : NULL;
+
+    return conn && conn->c == c ? conn : NULL;
+}
+
 static int milliseconds(apr_interval_time_t t)
 {
     apr_int64_t ms = apr_time_as_msec(t);

@@ -38,7 +38,7 @@ sub status { $made++; return $srv->status }
         my $now = status()->{'Total Accesses'};
         $steps = $now == $before + 1 ? $steps + 1 : 0;
         $before = $now;
-        select undef, undef, undef, 0.05;
+        sleep 0.05;
         return $steps >= 5;
     }, 10), 'all that came before is counted');
     $made = $before + 1;

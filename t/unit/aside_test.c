@@ -65,7 +65,6 @@ int mpmx_accept_queue(int fd, int *waiting, int *most)
     return queue >= 0;
 }
 
-
 /* A load, per millisecond. */
 static struct load {
     int mine;                    /* connections that this child accepts while it listens; the others there */
